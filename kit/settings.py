@@ -1,0 +1,136 @@
+"""Every setting of every program, typed and described. Read from the environment with the prefix BABYSEA_."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+Region = Literal["us", "eu", "jp"]
+REGIONS: tuple[Region, ...] = ("us", "eu", "jp")
+
+
+class Settings(BaseSettings):
+    """The settings. A program reads the ones it needs; an absent secret fails when it is first needed."""
+
+    model_config = SettingsConfigDict(env_prefix="BABYSEA_", extra="ignore", frozen=True)
+
+    # Where we are
+    region: Region = Field("us", description="Region that this process serves: us, eu or jp.")
+    mode: Literal["embedded", "production"] = Field(
+        "embedded", description="embedded binds to loopback only; production refuses plaintext hops."
+    )
+    data_dir: Path = Field(Path(".babysea"), description="Folder of everything that embedded mode keeps.")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least severe log line."
+    )
+
+    # Database
+    database_url: SecretStr = Field(SecretStr(""), description="PostgreSQL URL of the role babysea_app.")
+    admitter_database_url: SecretStr = Field(
+        SecretStr(""), description="PostgreSQL URL of the role babysea_admitter."
+    )
+    worker_database_url: SecretStr = Field(
+        SecretStr(""), description="PostgreSQL URL of the role babysea_worker."
+    )
+    admin_database_url: SecretStr = Field(
+        SecretStr(""), description="PostgreSQL URL of a role that may run migrations and the ledger audit."
+    )
+    vault_database_url: SecretStr = Field(
+        SecretStr(""), description="PostgreSQL URL of the vault database, which keeps wrapped data keys only."
+    )
+    database_pool_size: int = Field(10, ge=1, le=200, description="Connections per role and process.")
+    admitter_pool_size: int = Field(
+        4, ge=1, le=32, description="Connections for admission and settlement per process."
+    )
+
+    # Secrets
+    master_key: SecretStr = Field(
+        SecretStr(""),
+        description="Regional master key: 32 random bytes in base64. Wraps data keys, derives signing keys.",
+    )
+    service_token_file: Path | None = Field(
+        None, description="File (mode 0600) with the token by which our own services know each other."
+    )
+    operator_token_file: Path | None = Field(
+        None, description="File (mode 0600) with the token of operators."
+    )
+
+    # Regional server
+    grpc_listen: str = Field("127.0.0.1:0", description="Address on which the regional server listens.")
+    services: str = Field("all", description="Services to serve, joined by commas, or all.")
+    reflection: bool = Field(True, description="Whether gRPC reflection is served.")
+    max_concurrent_rpcs: int = Field(500, ge=1, description="Calls in progress per process; more are shed.")
+    drain_seconds: float = Field(10.0, ge=0, description="Time given to calls in progress when stopping.")
+    bcrypt_cost: int = Field(10, ge=4, le=14, description="bcrypt cost of new API keys.")
+    api_base_url: str = Field(
+        "http://127.0.0.1:8080", description="Public base URL of this region's API; file URLs begin with it."
+    )
+    catalog_dir: Path | None = Field(
+        None, description="Folder with catalog files that replace the built-in ones of the same name."
+    )
+
+    # Executor
+    worker_concurrency: int = Field(32, ge=1, le=1000, description="Jobs that one worker works on at a time.")
+    lease_seconds: float = Field(
+        15.0, gt=0, description="Time after which a silent worker's jobs go to others."
+    )
+    storage_url: str = Field(
+        "", description="obstore URL of the output store; empty means a folder in data_dir."
+    )
+    replicate_base_url: str = Field("https://api.replicate.com", description="Replicate's API.")
+    replicate_token: SecretStr = Field(SecretStr(""), description="Replicate API token of this region.")
+    fal_base_url: str = Field("https://queue.fal.run", description="Fal's queue API.")
+    fal_key: SecretStr = Field(SecretStr(""), description="Fal API key of this region.")
+
+    # Telemetry
+    trace_sample_ratio: float = Field(1.0, ge=0, le=1, description="Share of traces that are recorded.")
+    trace_dir: Path | None = Field(
+        None, description="Folder for local traces, one per region below it; empty records none locally."
+    )
+    otlp_endpoint: str = Field(
+        "",
+        description='OTLP gRPC endpoint; "{region}" in it becomes the region of the request. Empty exports nothing.',
+    )
+
+    # Gateway
+    gateway_listen: str = Field(
+        "us=127.0.0.1:8080,eu=127.0.0.1:8081,jp=127.0.0.1:8082",
+        description="Address per region on which the gateway listens.",
+    )
+    gateway_upstreams: str = Field(
+        "", description="Regional servers, for example us=127.0.0.1:50051;127.0.0.1:50061,eu=…"
+    )
+    gateway_service_tokens: str = Field(
+        "", description="Service token file per region, for example us=/run/us.token,eu=/run/eu.token."
+    )
+    trusted_hops: int = Field(
+        0,
+        ge=0,
+        le=10,
+        description="Proxies of ours in front of the gateway; X-Forwarded-For is believed that far.",
+    )
+
+
+@cache
+def get_settings() -> Settings:
+    """The settings of this process, read once."""
+    return Settings()
+
+
+def pairs(text: str) -> dict[str, str]:
+    """Parses "us=a,eu=b" into a dictionary.
+
+    Raises:
+        ValueError: a part has no "=".
+    """
+    result: dict[str, str] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        key, separator, value = part.partition("=")
+        if not separator:
+            raise ValueError(f'"{part}" is not of the form region=value')
+        result[key.strip()] = value.strip()
+    return result

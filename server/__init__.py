@@ -1,0 +1,1 @@
+"""The regional server: one folder per service, all of the same shape."""

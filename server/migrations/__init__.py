@@ -1,0 +1,1 @@
+"""The database's migrations: Alembic for the order, plain SQL for what they do."""

@@ -1,0 +1,142 @@
+"""Encryption of customer content: a data key per account, wrapped by the region's master key.
+
+Data keys live in the vault, a database of their own: a backup of the data cannot be read without the vault and the
+master key, and destroying a data key erases everything written under it, wherever copies of it lie.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import hmac
+import os
+from collections import OrderedDict
+from uuid import UUID
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+_FORMAT = b"\x01"
+_NONCE_BYTES = 12
+_CACHED_KEYS = 10_000
+
+_INSERT = text(
+    "insert into vault.data_key (account_id, wrapped) values (:account, :wrapped) on conflict (account_id) do nothing"
+)
+_SELECT = text("select wrapped from vault.data_key where account_id = :account")
+_DESTROY = text("update vault.data_key set wrapped = null, destroyed_at = now() where account_id = :account")
+
+
+class DecryptionError(Exception):
+    """A ciphertext was altered, belongs to another record, or its data key was destroyed."""
+
+
+class MasterKey:
+    """The region's master key: wraps data keys and derives the keys of signatures and keyed hashes."""
+
+    def __init__(self, encoded: str) -> None:
+        """Takes 32 bytes in base64.
+
+        Raises:
+            ValueError: the text is not that; the message says what to do.
+        """
+        try:
+            key = base64.b64decode(encoded, validate=True)
+        except (binascii.Error, ValueError):
+            key = b""
+        if len(key) != 32:
+            raise ValueError("BABYSEA_MASTER_KEY must be 32 random bytes in base64.")
+        self._wrapping = AESGCM(self._derive(key, "wrap"))
+        self._root = key
+
+    @staticmethod
+    def _derive(key: bytes, purpose: str) -> bytes:
+        return HKDF(algorithm=SHA256(), length=32, salt=None, info=b"babysea:" + purpose.encode()).derive(key)
+
+    def derived(self, purpose: str) -> bytes:
+        """32 bytes for one purpose, the same in every process of the region."""
+        return self._derive(self._root, purpose)
+
+    def wrap(self, account_id: UUID, data_key: bytes) -> bytes:
+        """A data key, readable only with this master key and for this account."""
+        nonce = os.urandom(_NONCE_BYTES)
+        return _FORMAT + nonce + self._wrapping.encrypt(nonce, data_key, account_id.bytes)
+
+    def unwrap(self, account_id: UUID, wrapped: bytes) -> bytes:
+        """The data key inside.
+
+        Raises:
+            DecryptionError: it was wrapped by another master key or for another account.
+        """
+        try:
+            return self._wrapping.decrypt(wrapped[1:13], wrapped[13:], account_id.bytes)
+        except InvalidTag as error:
+            raise DecryptionError("a data key cannot be unwrapped with this master key") from error
+
+
+class Envelope:
+    """Seals and opens content under the data key of its account."""
+
+    def __init__(self, master: MasterKey, vault: AsyncEngine) -> None:
+        self.master = master
+        self._vault = vault
+        self._keys: OrderedDict[UUID, AESGCM] = OrderedDict()
+        self._fingerprint_key = master.derived("fingerprint")
+
+    async def create_data_key(self, account_id: UUID) -> None:
+        """Makes the account's data key unless it has one."""
+        wrapped = self.master.wrap(account_id, AESGCM.generate_key(256))
+        async with self._vault.begin() as connection:
+            await connection.execute(_INSERT, {"account": account_id, "wrapped": wrapped})
+
+    async def destroy_data_key(self, account_id: UUID) -> None:
+        """Erases the account's content for good: nothing written under the key can be read again."""
+        self._keys.pop(account_id, None)
+        async with self._vault.begin() as connection:
+            await connection.execute(_DESTROY, {"account": account_id})
+
+    async def seal(self, account_id: UUID, purpose: str, record: UUID, plaintext: bytes) -> bytes:
+        """Ciphertext that opens only for the same account, purpose and record."""
+        key = await self._key(account_id)
+        nonce = os.urandom(_NONCE_BYTES)
+        return _FORMAT + nonce + key.encrypt(nonce, plaintext, _bound(account_id, purpose, record))
+
+    async def open(self, account_id: UUID, purpose: str, record: UUID, ciphertext: bytes) -> bytes:
+        """The plaintext.
+
+        Raises:
+            DecryptionError: the ciphertext was altered or belongs elsewhere, or its key is gone.
+        """
+        key = await self._key(account_id)
+        try:
+            return key.decrypt(ciphertext[1:13], ciphertext[13:], _bound(account_id, purpose, record))
+        except InvalidTag as error:
+            raise DecryptionError(f"a {purpose} cannot be opened") from error
+
+    def keyed_hash(self, purpose: str, content: bytes) -> bytes:
+        """A fingerprint of content that says nothing about it without the region's key; 32 bytes."""
+        return hmac.digest(self._fingerprint_key, purpose.encode() + b"\x00" + content, hashlib.sha256)
+
+    async def _key(self, account_id: UUID) -> AESGCM:
+        cached = self._keys.get(account_id)
+        if cached is not None:
+            self._keys.move_to_end(account_id)
+            return cached
+        async with self._vault.connect() as connection:
+            wrapped = (await connection.execute(_SELECT, {"account": account_id})).scalar_one_or_none()
+        if wrapped is None:
+            raise DecryptionError("the account's data key does not exist or was destroyed")
+        key = AESGCM(self.master.unwrap(account_id, bytes(wrapped)))
+        self._keys[account_id] = key
+        if len(self._keys) > _CACHED_KEYS:
+            self._keys.popitem(last=False)
+        return key
+
+
+def _bound(account_id: UUID, purpose: str, record: UUID) -> bytes:
+    return account_id.bytes + record.bytes + purpose.encode()

@@ -1,0 +1,55 @@
+"""Paging: clamped sizes and opaque keyset tokens."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from dataclasses import dataclass
+
+from babysea.common.v1 import paging_pb2
+from kit.errors import invalid
+
+DEFAULT_SIZE = 50
+LARGEST_SIZE = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """The wanted part of a list."""
+
+    size: int
+    """1..100."""
+    offset: int
+    """Rows to skip; 0 with a token."""
+    after: tuple[str, ...]
+    """Key of the last row of the previous page; empty for the first page."""
+
+
+def page_of(request: paging_pb2.PageRequest, key_parts: int) -> Page:
+    """The wanted page, clamped.
+
+    Raises:
+        BabySeaError: the token is not one that this list gave.
+    """
+    size = min(request.page_size or DEFAULT_SIZE, LARGEST_SIZE)
+    if not request.page_token:
+        return Page(size, request.offset, ())
+    try:
+        after = tuple(base64.urlsafe_b64decode(request.page_token.encode()).decode().split("|"))
+    except (binascii.Error, ValueError):
+        after = ()
+    if len(after) != key_parts:
+        raise invalid("page.page_token", "The page token is not one that this list gave.")
+    return Page(size, 0, after)
+
+
+def token_after(*key: object) -> str:
+    """The token that continues after a row with this key."""
+    return base64.urlsafe_b64encode("|".join(str(part) for part in key).encode()).decode()
+
+
+def page_info(page: Page, total: int, next_token: str) -> paging_pb2.PageInfo:
+    """What an answer says about its page."""
+    return paging_pb2.PageInfo(
+        next_page_token=next_token, total=total, page_size=page.size, offset=page.offset
+    )

@@ -1,0 +1,171 @@
+"""Counting requests per window: limits of accounts, and of failed attempts per address."""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from ipaddress import IPv6Address, ip_address
+from typing import Protocol
+
+from babysea.common.v1 import error_reason_pb2
+from kit.clock import Clock
+from kit.errors import BabySeaError
+from kit.rpc import RATE_LIMIT_LIMIT, RATE_LIMIT_REMAINING, RATE_LIMIT_RESET
+from server.runtime.identity import KeyHolder
+
+WINDOW_SECONDS = 60
+"""Length of every window; it begins with the first request in it."""
+
+AUTH_FAILURES_PER_WINDOW = 30
+"""Failed key verifications that one client address may cause per window."""
+
+_REMEMBERED = 100_000
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """Where somebody stands in the current window."""
+
+    limit: int
+    remaining: int
+    reset_at: int
+    """Unix seconds at which the window ends, rounded up."""
+    retry_after: int
+    """Whole seconds until then, at least 1."""
+    allowed: bool
+    """Whether the request that asked is within the limit."""
+
+    def trailing(self) -> dict[str, str]:
+        """The facts as trailing metadata, from which the gateway makes the X-RateLimit headers."""
+        return {
+            RATE_LIMIT_LIMIT: str(self.limit),
+            RATE_LIMIT_REMAINING: str(self.remaining),
+            RATE_LIMIT_RESET: str(self.reset_at),
+        }
+
+    def details(self) -> dict[str, str]:
+        """The facts as details of a refusal."""
+        return {"retry_after_seconds": str(self.retry_after), "limit": str(self.limit)}
+
+
+class Windows(Protocol):
+    """Counts per name and window. In this process today; a shared cache can stand behind it."""
+
+    async def take(self, name: str, limit: int) -> Standing:
+        """Counts one request; the standing says whether it was within the limit."""
+        ...
+
+    async def peek(self, name: str, limit: int) -> Standing:
+        """The standing without counting; `allowed` says whether one more would be within the limit."""
+        ...
+
+
+class ProcessWindows:
+    """Windows in the memory of this process, so a server of n processes lets up to n times the limit pass."""
+
+    def __init__(self, clock: Clock, remembered: int = _REMEMBERED) -> None:
+        """Takes the clock and how many names to remember; the least recently used is forgotten first."""
+        self._clock = clock
+        self._remembered = remembered
+        self._windows: OrderedDict[str, tuple[float, int]] = OrderedDict()
+
+    async def take(self, name: str, limit: int) -> Standing:
+        """Counts one request; the standing says whether it was within the limit."""
+        now, begun, count = self._current(name)
+        allowed = count < limit
+        if allowed:
+            count += 1
+            self._windows[name] = (begun, count)
+            self._windows.move_to_end(name)
+            if len(self._windows) > self._remembered:
+                self._windows.popitem(last=False)
+        return _standing(limit, count, begun, now, allowed=allowed)
+
+    async def peek(self, name: str, limit: int) -> Standing:
+        """The standing without counting."""
+        now, begun, count = self._current(name)
+        return _standing(limit, count, begun, now, allowed=count < limit)
+
+    def _current(self, name: str) -> tuple[float, float, int]:
+        now = self._clock.now().timestamp()
+        begun, count = self._windows.get(name, (now, 0))
+        if now >= begun + WINDOW_SECONDS:
+            begun, count = now, 0
+        return now, begun, count
+
+
+class AccountLimits:
+    """Requests per minute of each account: its plan's number, or its own."""
+
+    def __init__(self, windows: Windows, requests_per_minute: Callable[[str], int]) -> None:
+        """Takes the counters and the number of each plan id."""
+        self._windows = windows
+        self._of_plan = requests_per_minute
+
+    async def take(self, key: KeyHolder) -> Standing:
+        """Counts a request of the key's account."""
+        return await self._windows.take(f"account:{key.account_id}", self._limit(key))
+
+    async def peek(self, key: KeyHolder) -> Standing:
+        """The standing of the key's account."""
+        return await self._windows.peek(f"account:{key.account_id}", self._limit(key))
+
+    def _limit(self, key: KeyHolder) -> int:
+        return self._of_plan(key.plan) if key.requests_per_minute is None else key.requests_per_minute
+
+
+class AuthFailures:
+    """Failed attempts per client address, so that nobody guesses keys or burns our processors with bcrypt."""
+
+    def __init__(
+        self, windows: Windows, address_hash: Callable[[str], str], limit: int = AUTH_FAILURES_PER_WINDOW
+    ) -> None:
+        """Takes the counters, the keyed hash of addresses (no raw address is ever stored) and the limit."""
+        self._windows = windows
+        self._hash = address_hash
+        self._limit = limit
+
+    async def check(self, address: str) -> None:
+        """Lets an attempt from an address pass.
+
+        Raises:
+            BabySeaError: AUTH_RATE_LIMITED when too many failed in this window.
+        """
+        standing = await self.standing(address)
+        if not standing.allowed:
+            raise BabySeaError(error_reason_pb2.ERROR_REASON_AUTH_RATE_LIMITED, details=standing.details())
+
+    async def record(self, address: str) -> None:
+        """Counts a failed attempt."""
+        await self._windows.take(self._name(address), self._limit)
+
+    async def standing(self, address: str) -> Standing:
+        """Where an address stands."""
+        return await self._windows.peek(self._name(address), self._limit)
+
+    def _name(self, address: str) -> str:
+        return f"auth:{self._hash(_network(address))}"
+
+
+def _network(address: str) -> str:
+    # Whoever has one IPv6 address usually has the 2^64 around it.
+    try:
+        parsed = ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(parsed, IPv6Address):
+        return str(IPv6Address(int(parsed) >> 64 << 64))
+    return str(parsed)
+
+
+def _standing(limit: int, count: int, begun: float, now: float, *, allowed: bool) -> Standing:
+    end = begun + WINDOW_SECONDS
+    return Standing(
+        limit=limit,
+        remaining=max(0, limit - count),
+        reset_at=math.ceil(end),
+        retry_after=max(1, math.ceil(end - now)),
+        allowed=allowed,
+    )

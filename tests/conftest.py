@@ -1,0 +1,43 @@
+"""Fixtures of every test: one PostgreSQL cluster a run, a database a module, a region on it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.postgres import TestCluster, TestDatabase, new_database, obtain_cluster, stop_cluster
+from tests.support.region import TestRegion, open_region
+
+
+def _run_folder(config: pytest.Config) -> Path:
+    factory: pytest.TempPathFactory = config._tmp_path_factory  # type: ignore[attr-defined]
+    base = factory.getbasetemp()
+    return (base.parent if hasattr(config, "workerinput") else base) / "cluster"
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """The process that began the run ends the run's cluster."""
+    if not hasattr(config, "workerinput") and hasattr(config, "_tmp_path_factory"):
+        stop_cluster(_run_folder(config))
+
+
+@pytest.fixture(scope="session")
+def cluster(request: pytest.FixtureRequest) -> TestCluster:
+    """The run's PostgreSQL cluster."""
+    return obtain_cluster(_run_folder(request.config))
+
+
+@pytest.fixture(scope="module")
+def database(cluster: TestCluster) -> TestDatabase:
+    """A migrated database of this test module."""
+    return new_database(cluster)
+
+
+@pytest.fixture
+async def region(database: TestDatabase) -> AsyncIterator[TestRegion]:
+    """A region on the module's database."""
+    region = open_region(database)
+    yield region
+    await region.close()
