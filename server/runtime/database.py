@@ -108,6 +108,13 @@ async def database_stopwatch() -> AsyncIterator[list[float]]:
         _waited.reset(token)
 
 
+def note_database_wait(seconds: float) -> None:
+    """Counts time spent waiting for a statement that another task runs for this call."""
+    waits = _waited.get()
+    if waits is not None:
+        waits.append(seconds)
+
+
 def _start_timer(
     connection: object,
     cursor: object,

@@ -68,7 +68,7 @@ def obtain_cluster(folder: Path) -> TestCluster:
 def stop_cluster(folder: Path) -> None:
     """Stops the run's cluster if one was started."""
     if (folder / "cluster.json").exists():
-        EmbeddedPostgres().stop(folder / "pg", mode="immediate")
+        EmbeddedPostgres().erase(folder / "pg")
 
 
 def new_database(cluster: TestCluster) -> TestDatabase:

@@ -1,0 +1,91 @@
+# BabySea: `make` lists the targets. Every target sets up what it needs; nothing is installed outside this folder.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+WORKERS ?= 2
+
+# One stamp per lock: a target installs only what it runs, and again only when its locks change.
+RUN := $(VENV)/.run.stamp
+TEST := $(VENV)/.test.stamp
+DEV := $(VENV)/.dev.stamp
+ANALYTICS := $(VENV)/.analytics.stamp
+
+.PHONY: help setup demo test check proto baseline format docs tools faults bench-admission clean
+
+help: ## List the targets
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(RUN) $(TEST) $(DEV) ## Create .venv with everything for development, from hashed locks
+
+demo: $(RUN) ## Run the main job: images and videos in two regions, paid for and traced
+	$(BIN)/babysea demo
+
+test: $(TEST) ## Run every test that needs no extra install (under 10 minutes on 2 cores)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+
+check: $(DEV) $(TEST) ## Formatting, lints, types, architecture and contracts
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy kit server gateway sandbox cli clients/python/babysea_sdk tests scripts
+	$(BIN)/lint-imports
+	$(BIN)/python scripts/protos.py check
+	$(BIN)/python scripts/docs.py check
+
+proto: $(DEV) ## Regenerate gen/ from proto/
+	$(BIN)/python scripts/protos.py generate
+
+baseline: $(DEV) ## Renew the image that `buf breaking` compares with; only on purpose
+	$(BIN)/python scripts/protos.py baseline
+
+docs: $(DEV) ## Regenerate the pages and files that are made from code
+	$(BIN)/python scripts/docs.py generate
+
+format: $(DEV) ## Format and fix what can be fixed
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+tools: ## Install a pinned grpcurl into .tools (needs Go)
+	@command -v go >/dev/null || { echo "Go is not installed: install Go 1.22 or newer, or use the Python reflection client in tests/."; exit 1; }
+	GOBIN=$(CURDIR)/.tools go install github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3
+
+faults: $(TEST) ## Kill processes and databases on purpose and look at what is left
+	$(BIN)/python -m pytest tests/faults -n 0 --timeout 600
+
+bench-admission: $(TEST) ## Requests per second and latency of admission, through gateway and server
+	$(BIN)/python -m tests.bench.admission
+
+clean: ## Remove everything that these targets made, except .babysea
+	rm -rf $(VENV) .tools .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name it with PYTHON=…")'
+	$(PYTHON) -m venv $(VENV)
+
+# uv installs in seconds what pip installs in a minute; where it has no wheel, pip does the same from the same locks.
+define install
+	@if [ ! -x $(BIN)/uv ]; then $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/uv.txt || true; fi
+	@if [ -x $(BIN)/uv ]; then \
+	  VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install -q --no-deps --require-hashes -r requirements/$(1).txt; \
+	else \
+	  $(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements/$(1).txt; \
+	fi
+endef
+
+$(RUN): requirements/run.txt requirements/uv.txt pyproject.toml | $(BIN)/python
+	$(call install,run)
+	@if [ -x $(BIN)/uv ]; then VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install -q --no-deps --no-build-isolation -e .; \
+	else $(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .; fi
+	@touch $@
+
+$(TEST): requirements/test.txt $(RUN)
+	$(call install,test)
+	@touch $@
+
+$(DEV): requirements/dev.txt $(TEST)
+	$(call install,dev)
+	@touch $@
+
+$(ANALYTICS): requirements/analytics.txt $(RUN)
+	$(call install,analytics)
+	@touch $@

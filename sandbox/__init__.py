@@ -1,0 +1,1 @@
+"""The outside world in a box: a local HTTP server that speaks the inference providers' own protocols."""

@@ -1,0 +1,1 @@
+"""Real pictures and films, drawn from the words of a prompt."""

@@ -1,0 +1,114 @@
+"""The request log: what was submitted and what it costs upstream. Tests ask it what really happened."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from .jobs import Job
+
+
+class Outcome(StrEnum):
+    """How a submit was met."""
+
+    ACCEPTED = "accepted"
+    LOST = "lost"
+    """Accepted, and the connection closed without an answer."""
+
+    UNAUTHORIZED = "unauthorized"
+    OUTAGE = "outage"
+    FORCED = "forced_status"
+    RATE_LIMITED = "rate_limited"
+    TOO_LARGE = "too_large"
+    MALFORMED = "malformed"
+    UNKNOWN_MODEL = "unknown_model"
+    INVALID = "invalid"
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One submit."""
+
+    sequence: int
+    at: float
+    provider: str
+    model: str
+    outcome: Outcome
+    body_sha256: str
+    magic: tuple[str, ...]
+    job: Job | None
+    body: str | None
+
+    def view(self, now: float) -> dict[str, object]:
+        """Return the entry as JSON, with its job's state and cost as of `now`."""
+        shown: dict[str, object] = {
+            "sequence": self.sequence,
+            "time": self.at,
+            "provider": self.provider,
+            "model": self.model,
+            "outcome": self.outcome.value,
+            "job_id": self.job.id if self.job else None,
+            "state": self.job.state(now).value if self.job else None,
+            "billable": self.job.billable_micros(now) if self.job else 0,
+            "body_sha256": self.body_sha256,
+            "magic": list(self.magic),
+        }
+        if self.body is not None:
+            shown["body"] = self.body
+        return shown
+
+
+class RequestLog:
+    """The last submits, oldest first, bounded."""
+
+    def __init__(self, most: int, keep_bodies: bool) -> None:
+        self._entries: deque[Entry] = deque(maxlen=most)
+        self._keep_bodies = keep_bodies
+        self._sequence = 0
+
+    def write(
+        self,
+        at: float,
+        provider: str,
+        model: str,
+        outcome: Outcome,
+        raw: bytes,
+        *,
+        magic: Iterable[str] = (),
+        job: Job | None = None,
+    ) -> None:
+        """Note one submit; the body itself is kept only when the settings say so."""
+        self._sequence += 1
+        self._entries.append(
+            Entry(
+                sequence=self._sequence,
+                at=at,
+                provider=provider,
+                model=model,
+                outcome=outcome,
+                body_sha256=hashlib.sha256(raw).hexdigest(),
+                magic=tuple(magic),
+                job=job,
+                body=raw.decode("utf-8", "replace") if self._keep_bodies else None,
+            )
+        )
+
+    def read(self, now: float, provider: str | None, since: int) -> list[dict[str, object]]:
+        """Return the entries numbered above `since`, of one provider or of all."""
+        return [
+            entry.view(now)
+            for entry in self._entries
+            if entry.sequence > since and provider in (None, entry.provider)
+        ]
+
+    @property
+    def last_sequence(self) -> int:
+        """The number of the newest entry; 0 when there was none."""
+        return self._sequence
+
+    def clear(self) -> None:
+        """Forget every entry. Numbers go on, so that a reader's cursor stays good."""
+        self._entries.clear()

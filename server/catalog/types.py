@@ -1,0 +1,273 @@
+"""What the catalog holds. Everything here is frozen; the loader alone makes it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from babysea.common.v1 import error_reason_pb2
+from babysea.generation.v1 import generation_pb2
+from kit.errors import BabySeaError
+from kit.settings import Region
+
+MediaName = Literal["image", "video"]
+ExtraType = Literal["bool", "int", "number", "enum", "string"]
+ExtraValue = bool | int | float | str
+
+_MEDIA = {"image": generation_pb2.MEDIA_IMAGE, "video": generation_pb2.MEDIA_VIDEO}
+
+
+@dataclass(frozen=True, slots=True)
+class Retention:
+    """How long a plan keeps things, in seconds."""
+
+    output_files: int
+    records: int
+    api_logs: int
+    webhook_logs: int
+    activity: int
+    ledger: int
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What an account may do and what it pays."""
+
+    plan_id: str
+    title: str
+    monthly_micros: int
+    """Price and credits granted each month; 0 for a plan that is not sold."""
+    yearly_micros: int
+    """Price and credits granted each year; 0 for a plan that is not sold."""
+    requests_per_minute: int
+    in_flight: int
+    """Most generations of an account that may be pending or processing."""
+    retention: Retention
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderInfo:
+    """What an inference provider offers, and how sure we are of it."""
+
+    provider_id: str
+    name: str
+    description: str
+    website: str
+    docs: str
+    delivery_method: str
+    """"webhook_with_polling", "synchronous" or "polling"."""
+    cancel_method: str
+    """"prediction_cancel_api", "queue_cancel_api" or empty for none."""
+    webhook_verification: str
+    """"hmac_sha256", "ed25519" or empty for none."""
+    media: tuple[MediaName, ...]
+    min_poll_seconds: float
+    """Least time between two polls of one job."""
+    output_lifetime_seconds: int
+    """How long an output can be fetched after its job has ended."""
+    processing_region: Mapping[Region, str]
+    """Where requests of each of our regions are processed; "global" where the provider does not say."""
+    residency_guaranteed: bool
+    """Whether the provider promises that region in writing."""
+    sources: Mapping[str, str]
+    """Fact by key: "doc", "sdk" or "assumed"."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldMap:
+    """How one unified value is said to a provider."""
+
+    to: str
+    """Native parameter; empty when the provider has none and the value is left out."""
+    values: Mapping[str, object]
+    """Native value by unified value (see `value_key`); empty when values pass as they are."""
+    as_list: bool = False
+    """Whether the native parameter takes a list of files."""
+
+    def native(self, value: ExtraValue) -> object:
+        """The provider's word for `value`.
+
+        Raises:
+            KeyError: the value is not declared; the loader makes sure that this cannot happen.
+        """
+        return self.values[value_key(value)] if self.values else plain_number(value)
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderModel:
+    """A model as one provider serves it."""
+
+    provider_id: str
+    path: str
+    """The provider's name of the model, for example "black-forest-labs/flux-schnell"."""
+    fields: Mapping[str, FieldMap]
+    """Map by unified field, named as in the proto."""
+    constants: Mapping[str, object]
+    """Native parameters that are sent with every request."""
+
+
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """A model-specific field, named without the prefix "generation_"."""
+
+    name: str
+    type: ExtraType
+    minimum: float | None
+    maximum: float | None
+    """Inclusive bounds of a number; the longest length of a string."""
+    values: tuple[str, ...]
+    """What an enum may be."""
+    default: ExtraValue | None
+    """Filled in when the request says nothing; None fills in nothing."""
+    native: Mapping[str, FieldMap]
+    """Map by provider id; a provider that is not named never receives the field."""
+
+
+@dataclass(frozen=True, slots=True)
+class RateCard:
+    """Prices in micro-dollars: per output for images, per second for videos."""
+
+    version: str
+    effective_from: datetime
+    flat_micros: int | None
+    tier_micros: Mapping[str, int]
+    """By "<resolution>" or "<resolution>_audio" and "<resolution>_noaudio"; empty when `flat_micros` is set."""
+
+    def unit_micros(self, resolution: str | None, audio: bool) -> int:
+        """The price of one output or one second.
+
+        Raises:
+            KeyError: the card has no such tier; the loader makes sure that every request has one.
+        """
+        if self.flat_micros is not None:
+            return self.flat_micros
+        exact = f"{resolution}_{'audio' if audio else 'noaudio'}"
+        return self.tier_micros[exact if exact in self.tier_micros else str(resolution)]
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """A model of the library: what a request may say, who serves it, what it costs."""
+
+    identifier: str
+    media: MediaName
+    providers: tuple[ProviderModel, ...]
+    """In static order."""
+    ratios: tuple[str, ...]
+    """The first is the default."""
+    formats: tuple[str, ...]
+    """The first is the default."""
+    output_number_max: int
+    input_file_max: int
+    """0 for a model that takes none."""
+    last_content: bool
+    """Whether a last frame can be given."""
+    durations: tuple[float, ...]
+    """Video only: the seconds that can be asked for, ascending."""
+    resolutions: tuple[str, ...]
+    """Video only: the first is the default; empty when there is nothing to choose."""
+    audio: bool
+    extras: tuple[Extra, ...]
+    rate_cards: tuple[RateCard, ...]
+    """Ascending by the moment from which they hold."""
+    attempt_seconds: int
+    """After this long an attempt that has not ended may be given up for the next provider."""
+    deadline_seconds: int
+    """After this long the generation itself is given up."""
+
+    @property
+    def media_value(self) -> generation_pb2.Media.ValueType:
+        """The media as the contract's enum."""
+        return _MEDIA[self.media]
+
+    @property
+    def provider_ids(self) -> tuple[str, ...]:
+        """The ids of the stack, in static order."""
+        return tuple(provider.provider_id for provider in self.providers)
+
+    def provider(self, provider_id: str) -> ProviderModel:
+        """The model as that provider serves it.
+
+        Raises:
+            KeyError: the provider is not in the model's stack.
+        """
+        for provider in self.providers:
+            if provider.provider_id == provider_id:
+                return provider
+        raise KeyError(f"{provider_id} does not serve {self.identifier}")
+
+    def extra_named(self, name: str) -> Extra | None:
+        """The model-specific field of that name, if there is one."""
+        return next((extra for extra in self.extras if extra.name == name), None)
+
+    def card_at(self, at: datetime) -> RateCard:
+        """The rate card in effect at a moment; before the first one, the first."""
+        in_effect = [card for card in self.rate_cards if card.effective_from <= at]
+        return in_effect[-1] if in_effect else self.rate_cards[0]
+
+    def card_named(self, version: str) -> RateCard:
+        """The rate card that a hold was priced with.
+
+        Raises:
+            KeyError: no card has that version; cards in use are never removed from the file.
+        """
+        for card in self.rate_cards:
+            if card.version == version:
+                return card
+        raise KeyError(f"{self.identifier} has no rate card {version}")
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """Everything, by id."""
+
+    models: Mapping[str, Model]
+    providers: Mapping[str, ProviderInfo]
+    plans: Mapping[str, Plan]
+    pre_auth_failures_per_minute: int
+    """Failed authentications that one address may make in a minute."""
+
+    def model(self, identifier: str) -> Model:
+        """The model of that identifier.
+
+        Raises:
+            BabySeaError: MODEL_NOT_FOUND.
+        """
+        model = self.models.get(identifier)
+        if model is None:
+            raise BabySeaError(error_reason_pb2.ERROR_REASON_MODEL_NOT_FOUND)
+        return model
+
+    def provider(self, provider_id: str) -> ProviderInfo:
+        """The provider of that id.
+
+        Raises:
+            KeyError: there is none, which is a fault of ours.
+        """
+        return self.providers[provider_id]
+
+    def plan(self, plan_id: str) -> Plan:
+        """The plan of that id.
+
+        Raises:
+            KeyError: there is none, which is a fault of ours.
+        """
+        return self.plans[plan_id]
+
+    def models_of(self, provider_id: str) -> tuple[Model, ...]:
+        """The models that a provider serves, by identifier."""
+        return tuple(model for model in self.models.values() if provider_id in model.provider_ids)
+
+
+def value_key(value: ExtraValue) -> str:
+    """How a unified value is written as a key of `FieldMap.values`: "16:9", "true", "4", "2.5"."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return value if isinstance(value, str) else f"{value:.15g}"
+
+
+def plain_number(value: ExtraValue) -> ExtraValue:
+    """The same value; a float without a fraction becomes an int, because some providers refuse 4.0 for 4."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value

@@ -1,0 +1,1 @@
+"""Generations: from the request to the stored output and the settled money."""

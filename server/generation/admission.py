@@ -1,0 +1,162 @@
+"""Admission: everything that must be true before a generation exists, and the one transaction that makes it.
+
+No provider is called here, so a slow or dead provider never slows a POST and a crash never loses a paid request.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from uuid import UUID
+
+import asyncpg
+from sqlalchemy.exc import DBAPIError
+
+from babysea.common.v1 import error_reason_pb2
+from babysea.generation.v1 import generation_pb2, generation_service_pb2
+from kit.clock import Clock
+from kit.errors import BabySeaError, invalid
+from kit.ids import derived_uuid7, uuid7
+from kit.telemetry import GENERATION_ATTRIBUTE, traceparent, tracer
+from server.catalog import Catalog
+from server.generation import store
+from server.generation.pricing import price_micros
+from server.generation.reading import Reading
+from server.generation.records import REQUEST_PURPOSE, Records
+from server.generation.request import GenerationRequest, normalise
+from server.routing.planning import plan_order
+from server.runtime.combiner import Combiner
+from server.runtime.database_errors import driver_error
+from server.runtime.encryption import Envelope
+from server.runtime.identity import KeyHolder
+
+_REFUSALS = {
+    "insufficient": error_reason_pb2.ERROR_REASON_INSUFFICIENT_CREDITS,
+    "concurrency_limit": error_reason_pb2.ERROR_REASON_CONCURRENCY_LIMIT_EXCEEDED,
+    "frozen": error_reason_pb2.ERROR_REASON_ACCOUNT_RESTRICTED,
+    "key_inactive": error_reason_pb2.ERROR_REASON_AUTHENTICATION_FAILED,
+    "no_account": error_reason_pb2.ERROR_REASON_ACCOUNT_NOT_FOUND,
+    "key_conflict": error_reason_pb2.ERROR_REASON_IDEMPOTENCY_KEY_CONFLICT,
+    "conflict": error_reason_pb2.ERROR_REASON_CONFLICT,
+    "bad_amount": error_reason_pb2.ERROR_REASON_INTERNAL_ERROR,
+}
+_RETRY_AFTER_SECONDS = "1"
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """An admitted generation."""
+
+    generation: generation_pb2.Generation
+    replayed: bool
+    """Whether an earlier request with the same Idempotency-Key made it."""
+
+
+class AdmissionDesk:
+    """Admits generations."""
+
+    def __init__(
+        self,
+        catalog: Catalog,
+        envelope: Envelope,
+        combiner: Combiner[store.Admission, store.Verdict],
+        reading: Reading,
+        clock: Clock,
+    ) -> None:
+        self._catalog = catalog
+        self._envelope = envelope
+        self._combiner = combiner
+        self._reading = reading
+        self._clock = clock
+
+    async def admit(
+        self, holder: KeyHolder, message: generation_service_pb2.CreateGenerationRequest
+    ) -> Admitted:
+        """Admits a request, or answers a repeated one from its record.
+
+        Raises:
+            BabySeaError: the request is malformed, not affordable, over a limit, or its Idempotency-Key was used
+                otherwise. Nothing was written and nothing was charged.
+        """
+        seed = _seed(message.request_id)
+        request = normalise(self._catalog, message)
+        model = self._catalog.model(request.model_identifier)
+        plan = plan_order(model, message.provider_order)
+        generation_id = derived_uuid7(seed, b"generation", holder.account_id.bytes)
+        now = self._clock.now()
+        card = model.card_at(now)
+        with tracer().start_as_current_span(
+            "admission", attributes={GENERATION_ATTRIBUTE: str(generation_id)}
+        ):
+            canonical = request.to_json()
+            item = store.Admission(
+                account=holder.account_id,
+                id=generation_id,
+                api_key=holder.key_id,
+                key=self._claim_key(request, message.idempotency_key),
+                fingerprint=self._fingerprint(canonical, message.provider_order),
+                amount=price_micros(model, request, card),
+                rate_card=card.version,
+                deadline=now + timedelta(seconds=model.deadline_seconds),
+                plan=holder.plan,
+                model=model.identifier,
+                media=request.media,
+                provider_order=",".join(plan.providers),
+                prediction=uuid7(),
+                request=await self._envelope.seal(
+                    holder.account_id, REQUEST_PURPOSE, generation_id, canonical
+                ),
+                trace=traceparent(),
+            )
+            verdict = await self._decide(item)
+        if verdict.word == "held":
+            return Admitted(_pending(request, item, verdict, plan.providers), replayed=False)
+        if verdict.generation_id is not None and (
+            verdict.word == "replayed" or verdict.word.startswith("already_")
+        ):
+            record = await self._reading.get(holder.account_id, verdict.generation_id)
+            return Admitted(record.generation, replayed=verdict.word == "replayed")
+        raise self._refusal(verdict.word, holder)
+
+    async def _decide(self, item: store.Admission) -> store.Verdict:
+        try:
+            return await self._combiner.submit(item, item.account.int)
+        except DBAPIError as error:
+            # The account's row stayed locked for the 2 s that a repeated key waits for its first request.
+            if item.key is not None and isinstance(driver_error(error), asyncpg.LockNotAvailableError):
+                raise BabySeaError(error_reason_pb2.ERROR_REASON_IDEMPOTENCY_IN_PROGRESS) from None
+            raise
+
+    def _claim_key(self, request: GenerationRequest, idempotency_key: str) -> bytes | None:
+        if not idempotency_key:
+            return None
+        scope = f"{request.media}\n{request.model_identifier}\n{idempotency_key}"
+        return self._envelope.keyed_hash("idempotency-key", scope.encode())
+
+    def _fingerprint(self, canonical: bytes, provider_order: str) -> bytes:
+        return self._envelope.keyed_hash("generation-request", canonical + b"\x00" + provider_order.encode())
+
+    def _refusal(self, word: str, holder: KeyHolder) -> BabySeaError:
+        details = {}
+        if word == "concurrency_limit":
+            limit = self._catalog.plan(holder.plan).in_flight
+            details = {"retry_after_seconds": _RETRY_AFTER_SECONDS, "limit": str(limit)}
+        return BabySeaError(_REFUSALS[word], details=details)
+
+
+def _seed(request_id: str) -> UUID:
+    seed = UUID(request_id)
+    if seed.version != 7:
+        raise invalid("request_id", "The request id must be a UUIDv7.")
+    return seed
+
+
+def _pending(
+    request: GenerationRequest, item: store.Admission, verdict: store.Verdict, providers: tuple[str, ...]
+) -> generation_pb2.Generation:
+    message = Records.fresh(str(item.id), str(item.account), request)
+    message.provider_order.extend(providers)
+    message.prediction_id = str(item.prediction)
+    message.price_micros = item.amount
+    message.created_at.FromDatetime(verdict.decided_at)
+    return message

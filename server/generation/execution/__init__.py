@@ -1,0 +1,1 @@
+"""Execution: a worker claims a generation by lease, runs its provider attempts, stores the output and settles the money."""

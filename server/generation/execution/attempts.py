@@ -1,0 +1,143 @@
+"""One provider attempt: recorded before it is sent, submitted once, followed until it ends."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from babysea.common.v1 import error_reason_pb2
+from kit.errors import spec_of
+from kit.ids import uuid7
+from kit.telemetry import tracer
+from server.generation.execution import store
+from server.generation.execution.work import AttemptView, Work
+from server.providers.protocol import (
+    Accepted,
+    Adapter,
+    Fault,
+    FaultKind,
+    NotSent,
+    ProviderRef,
+    ProviderUnreachable,
+    Refused,
+    Unknown,
+)
+from server.providers.protocol import Job as ProviderJob
+
+LOOKUP_AFTER = timedelta(seconds=20)
+"""Before this, a worker that lives may still be waiting for the submit's answer and record the job itself."""
+LOOKUP_GIVES_UP_AFTER = timedelta(seconds=40)
+"""A provider that can list its jobs and still shows none after this never got the request."""
+
+
+class Attempts:
+    """Makes attempts and records what became of them."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self._engine = engine
+
+    async def submit(
+        self, work: Work, provider: str, adapter: Adapter | None
+    ) -> Fault | Accepted | Unknown | None:
+        """Records an attempt and submits it, once.
+
+        Returns the fault when no job exists (the attempt is then over), Accepted or Unknown when one does or may, and
+        None when the generation ended before anything was sent.
+
+        Raises:
+            JobLost: the job is no longer ours; where that shows after the submit, the attempt stays `submitting` and
+                its next holder treats it as unknown.
+        """
+        ordinal = len(work.attempts) + 1
+        attempt_id = work.prediction_id if ordinal == 1 else uuid7()
+        if not await store.begin_attempt(self._engine, work.job, attempt_id, ordinal, provider):
+            return None
+        if adapter is None:
+            fault = Fault(
+                FaultKind.ACCOUNT,
+                error_reason_pb2.ERROR_REASON_PROVIDER_CREDITS_EXHAUSTED,
+                "This region has no account at the inference provider.",
+            )
+            await self.fail(work, attempt_id, fault)
+            return fault
+        job = ProviderJob(attempt_id, work.request, work.model, work.model.provider(provider))
+        with tracer().start_as_current_span(f"submit {provider}"):
+            outcome = await adapter.submit(job)
+        match outcome:
+            case Accepted(ref):
+                await self.accept(work, attempt_id, ref)
+                return outcome
+            case Refused(fault) | NotSent(fault):
+                await self.fail(work, attempt_id, fault)
+                return fault
+            case Unknown(fault):
+                await self._record(work, attempt_id, "submit_unknown", fault)
+                return outcome
+
+    async def look_up(
+        self, work: Work, attempt: AttemptView, adapter: Adapter | None, now: datetime
+    ) -> bool | None:
+        """Looks for the job of an attempt whose submit got no answer.
+
+        True: found and recorded. False: the provider lists its jobs and has none, so the attempt is over. None: not
+        known yet.
+        """
+        age = now - attempt.submitted_at
+        if adapter is None or age < LOOKUP_AFTER:
+            return None
+        job = ProviderJob(attempt.id, work.request, work.model, work.model.provider(attempt.provider))
+        try:
+            refs = await adapter.find(job, attempt.submitted_at)
+        except ProviderUnreachable:
+            return None
+        if refs is None:
+            return None
+        known = await store.known_jobs(self._engine, attempt.provider, [ref.job_id for ref in refs])
+        unclaimed = [ref for ref in refs if ref.job_id not in known]
+        if unclaimed:
+            await self.accept(work, attempt.id, unclaimed[0])
+            return True
+        if age < LOOKUP_GIVES_UP_AFTER:
+            return None
+        await self.fail(
+            work,
+            attempt.id,
+            Fault(
+                FaultKind.PROVIDER,
+                error_reason_pb2.ERROR_REASON_PROVIDER_SUBMIT_UNKNOWN,
+                "The inference provider never received the request.",
+            ),
+        )
+        return False
+
+    async def accept(self, work: Work, attempt_id: UUID, ref: ProviderRef) -> None:
+        """Records the job that the provider named."""
+        await store.record_attempt(
+            self._engine,
+            work.job,
+            attempt_id,
+            "accepted",
+            job_id=ref.job_id,
+            ref=ref.to_json(),
+        )
+
+    async def fail(self, work: Work, attempt_id: UUID, fault: Fault, *, state: str = "failed") -> None:
+        """Records that an attempt ended without an output."""
+        await self._record(work, attempt_id, state, fault)
+
+    async def _record(self, work: Work, attempt_id: UUID, state: str, fault: Fault) -> None:
+        await store.record_attempt(
+            self._engine,
+            work.job,
+            attempt_id,
+            state,
+            code=spec_of(fault.reason).bse_code,
+            message=fault.message,
+            kind=fault.kind.value,
+        )
+
+    async def end(self, work: Work, attempt: AttemptView, state: str, cost: int | None = None) -> None:
+        """Records that an attempt was `canceled` or `discarded`; its cost, where known, is ours to bear."""
+        await store.record_attempt(self._engine, work.job, attempt.id, state, cost=cost)

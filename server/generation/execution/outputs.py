@@ -1,0 +1,85 @@
+"""From a provider's URLs to files of ours: fetch at once, check that it is what was asked, store, sign nothing yet."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+from kit.telemetry import tracer
+from server.generation.execution.media import mp4_seconds
+from server.generation.execution.work import AttemptView, Work
+from server.generation.storage import OutputStore
+from server.providers.download import fetch_output
+from server.providers.protocol import RemoteOutput
+from server.providers.registry import Providers
+
+_LARGEST_BYTES = {"image": 64 * 1024 * 1024, "video": 1024 * 1024 * 1024}
+_FETCH_SECONDS = 120.0
+_CONTENT_TYPES = {"png": "image/png", "jpg": "image/jpeg", "webp": "image/webp", "mp4": "video/mp4"}
+
+
+@dataclass(frozen=True, slots=True)
+class Delivered:
+    """Stored outputs."""
+
+    outputs_json: str
+    """JSON array for generation.settle_many."""
+    count: int
+    keys: tuple[str, ...]
+    seconds: float | None
+    """Length of a video; None for images."""
+
+
+class Delivery:
+    """Fetches and stores outputs."""
+
+    def __init__(self, providers: Providers, outputs: OutputStore) -> None:
+        self._providers = providers
+        self._outputs = outputs
+
+    async def deliver(self, work: Work, attempt: AttemptView, remote: Sequence[RemoteOutput]) -> Delivered:
+        """Fetches every output, stores it under a name of its own, and says what was stored.
+
+        Raises:
+            DownloadError: an output is gone, too large, or not what was asked.
+            StorageError: the store is away; the job may be tried again.
+        """
+        extension = work.request.output_format
+        content_type = _CONTENT_TYPES[extension]
+        wanted = remote[: work.request.output_number]
+        stored: list[dict[str, object]] = []
+        keys: list[str] = []
+        seconds: float | None = None
+        with ExitStack() as fetched:
+            for ordinal, output in enumerate(wanted, start=1):
+                file = await fetch_output(
+                    self._providers.downloader,
+                    output.url,
+                    _LARGEST_BYTES[work.request.media],
+                    _FETCH_SECONDS,
+                    expected=content_type,
+                    allow_private=self._providers.allow_private,
+                )
+                fetched.callback(file.discard)
+                if work.request.media == "video":
+                    seconds = mp4_seconds(file.path)
+                key = OutputStore.key(work.account_id, work.generation_id, attempt.id, ordinal, extension)
+                with tracer().start_as_current_span("store output", attributes={"babysea.bytes": file.size}):
+                    await self._outputs.write(key, file.path, content_type)
+                keys.append(key)
+                stored.append(
+                    {
+                        "storage_key": key,
+                        "content_type": content_type,
+                        "size_bytes": file.size,
+                        "sha256": file.sha256.hex(),
+                    }
+                )
+        return Delivered(json.dumps(stored), len(stored), tuple(keys), seconds)
+
+    async def forget(self, delivered: Delivered) -> None:
+        """Removes files that no record will name."""
+        for key in delivered.keys:
+            await self._outputs.delete(key)

@@ -1,0 +1,144 @@
+"""All SQL of generations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+_ADMIT = text(
+    """
+    select word, generation_id, available, decided_at
+      from generation.admit_many(cast(:account as uuid[]), cast(:id as uuid[]), cast(:api_key as uuid[]), cast(:key as bytea[]),
+        cast(:fingerprint as bytea[]), cast(:amount as bigint[]), cast(:rate_card as text[]), cast(:deadline as timestamptz[]),
+        cast(:plan as text[]), cast(:model as text[]), cast(:media as text[]), cast(:provider_order as text[]),
+        cast(:prediction as uuid[]), cast(:request as bytea[]), cast(:trace as text[]))
+    """
+)
+_CANCEL = text(
+    "select word, running from generation.cancel_many(cast(:accounts as uuid[]), cast(:ids as uuid[]))"
+)
+_COLUMNS = """
+    id, account_id, model, media, state, provider_order, provider_used, prediction_id, price, charged, plan, request_ct,
+    error_code, error_message, provider_errors::text as provider_errors, created_at, started_at, completed_at, output_expires_at, removed_at
+"""
+_GET = text(f"select {_COLUMNS} from generation.generation where id = cast(:id as uuid)")  # noqa: S608
+_LIST = text(
+    f"""
+    select {_COLUMNS} from generation.generation
+     where account_id = cast(:account as uuid)
+       and (cast(:before as timestamptz) is null or (created_at, id) < (cast(:before as timestamptz), cast(:before_id as uuid)))
+     order by created_at desc, id desc
+     limit :size offset :skip
+    """  # noqa: S608
+)
+_COUNT = text("select count(*) from generation.generation where account_id = cast(:account as uuid)")
+_ATTEMPTS = text(
+    """
+    select id, generation_id, ordinal, provider, state, provider_job_id, provider_ref::text as provider_ref, error_code, error_message, error_kind,
+           cost_micros, submitted_at, accepted_at, cancel_sent_at, resolved_at, run_millis
+      from generation.attempt where generation_id = any (cast(:ids as uuid[])) order by generation_id, ordinal
+    """
+)
+_OUTPUTS = text(
+    """
+    select generation_id, ordinal, content_type, size_bytes, sha256
+      from generation.output where generation_id = any (cast(:ids as uuid[])) order by generation_id, ordinal
+    """
+)
+_FILE = text(
+    "select storage_key, content_type, size_bytes, sha256 from generation.find_file(cast(:id as uuid), cast(:ordinal as int))"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Admission:
+    """One request to admit; a position in the arrays of generation.admit_many."""
+
+    account: UUID
+    id: UUID
+    api_key: UUID | None
+    key: bytes | None
+    fingerprint: bytes
+    amount: int
+    rate_card: str
+    deadline: datetime
+    plan: str
+    model: str
+    media: str
+    provider_order: str
+    prediction: UUID
+    request: bytes
+    trace: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What generation.admit_many said about one request."""
+
+    word: str
+    generation_id: UUID | None
+    available: int | None
+    decided_at: datetime
+
+
+async def admit_many(engine: AsyncEngine, items: Sequence[Admission]) -> list[Verdict]:
+    """Admits requests in one transaction and one round trip; verdicts by position."""
+    values: dict[str, Any] = {
+        name: [getattr(item, name) for item in items] for name in Admission.__dataclass_fields__
+    }
+    async with engine.connect() as connection:
+        rows = await connection.execute(_ADMIT, values)
+        return [Verdict(row.word, row.generation_id, row.available, row.decided_at) for row in rows]
+
+
+async def cancel(engine: AsyncEngine, account_id: UUID, generation_id: UUID) -> tuple[str, bool]:
+    """Cancels one generation: the word, and whether a provider may still be at work."""
+    async with engine.connect() as connection:
+        row = (await connection.execute(_CANCEL, {"accounts": [account_id], "ids": [generation_id]})).one()
+        return row.word, row.running
+
+
+async def get(connection: AsyncConnection, generation_id: UUID) -> Row[Any] | None:
+    """One generation as the connection's tenant sees it."""
+    return (await connection.execute(_GET, {"id": generation_id})).one_or_none()
+
+
+async def listing(
+    connection: AsyncConnection, account_id: UUID, before: tuple[datetime, UUID] | None, size: int, skip: int
+) -> list[Row[Any]]:
+    """Generations older than a key, newest first."""
+    values = {
+        "account": account_id,
+        "before": before[0] if before else None,
+        "before_id": before[1] if before else None,
+        "size": size,
+        "skip": skip,
+    }
+    return list(await connection.execute(_LIST, values))
+
+
+async def count(connection: AsyncConnection, account_id: UUID) -> int:
+    """How many generations the account has."""
+    return int((await connection.execute(_COUNT, {"account": account_id})).scalar_one())
+
+
+async def attempts(connection: AsyncConnection, generation_ids: Sequence[UUID]) -> list[Row[Any]]:
+    """Attempts of generations, in order."""
+    return list(await connection.execute(_ATTEMPTS, {"ids": list(generation_ids)}))
+
+
+async def outputs(connection: AsyncConnection, generation_ids: Sequence[UUID]) -> list[Row[Any]]:
+    """Output files of generations, in order."""
+    return list(await connection.execute(_OUTPUTS, {"ids": list(generation_ids)}))
+
+
+async def find_file(engine: AsyncEngine, generation_id: UUID, ordinal: int) -> Row[Any] | None:
+    """A file by its place, before its tenant is known; the caller has checked the URL's signature."""
+    async with engine.connect() as connection:
+        return (await connection.execute(_FILE, {"id": generation_id, "ordinal": ordinal})).one_or_none()

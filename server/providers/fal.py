@@ -1,0 +1,202 @@
+"""Fal: a request queue that names three URLs per job, for its status, its result and its cancelation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from babysea.common.v1 import error_reason_pb2 as reasons
+from server.catalog.types import ProviderInfo
+from server.providers import faults
+from server.providers.http import Answer, NoAnswer, NothingSent, ProviderHttp, seconds_of, text_of
+from server.providers.mapping import native_parameters
+from server.providers.protocol import (
+    Accepted,
+    CanceledUpstream,
+    CancelOutcome,
+    Failed,
+    Fault,
+    FaultKind,
+    Finished,
+    Job,
+    Lost,
+    NotSent,
+    Pending,
+    Progress,
+    ProviderRef,
+    ProviderUnreachable,
+    Refused,
+    RemoteOutput,
+    Submission,
+    Unknown,
+)
+
+_URLS = {"status": "status_url", "result": "response_url", "cancel": "cancel_url"}
+_POLICY = "content_policy_violation"
+_CANCELED = frozenset({"client_cancelled", "client_canceled"})
+_TIMED_OUT = frozenset({"request_timeout", "generation_timeout", "startup_timeout"})
+_INPUT_FAULTS = {
+    "image_too_large": reasons.ERROR_REASON_FILE_TOO_LARGE,
+    "image_too_small": reasons.ERROR_REASON_FILE_TOO_SMALL,
+    "image_load_error": reasons.ERROR_REASON_FILE_LOAD_ERROR,
+    "unsupported_image_format": reasons.ERROR_REASON_UNSUPPORTED_FILE_FORMAT,
+    "file_too_large": reasons.ERROR_REASON_FILE_SIZE_EXCEEDED,
+    "file_download_error": reasons.ERROR_REASON_FILE_DOWNLOAD_ERROR,
+}
+
+
+class Fal:
+    """The adapter. One instance serves every model; close its `http` when done."""
+
+    def __init__(self, http: ProviderHttp, info: ProviderInfo) -> None:
+        self.http = http
+        self._info = info
+        self._name = info.name
+
+    @property
+    def capabilities(self) -> ProviderInfo:
+        """What the catalog says about Fal."""
+        return self._info
+
+    async def submit(self, job: Job) -> Submission:
+        """Puts a request into the queue. A request that has not begun at the deadline is dropped by Fal itself."""
+        query = {"fal_webhook": job.callback_url} if job.callback_url is not None else None
+        try:
+            answer = await self.http.call(
+                "submit",
+                "POST",
+                job.provider_model.path,
+                content=native_parameters(job.model, job.provider_model, job.request),
+                query=query,
+                headers={"X-Fal-Request-Timeout": str(job.model.deadline_seconds)},
+            )
+        except NothingSent:
+            return NotSent(faults.unavailable(self._name))
+        except NoAnswer as error:
+            return Unknown(faults.submit_unknown(self._name, error.status))
+        if answer.status in faults.AMBIGUOUS_STATUSES:
+            return Unknown(faults.submit_unknown(self._name, answer.status))
+        if not answer.ok:
+            return Refused(self._fault(answer))
+        ref = ProviderRef(
+            answer.text("request_id"), {name: answer.text(field) for name, field in _URLS.items()}
+        )
+        if not self._is_usable(ref):
+            # It says that it queued one, so one may be running.
+            return Unknown(faults.invalid_response(self._name, answer.status))
+        return Accepted(ref)
+
+    async def poll(self, ref: ProviderRef) -> Progress:
+        """Reads the status and, once completed, the result."""
+        answer = await self._ask(ref, "poll", "status")
+        if answer.status == 404:
+            return Lost(faults.lost(self._name, 404))
+        if not answer.ok:
+            raise ProviderUnreachable(self._fault(answer))
+        status = answer.text("status")
+        if status in ("IN_QUEUE", "IN_PROGRESS"):
+            return Pending(self._info.min_poll_seconds)
+        if status != "COMPLETED":
+            raise ProviderUnreachable(faults.invalid_response(self._name, answer.status))
+        error_type = answer.text("error_type")
+        if error_type or answer.fields.get("error"):
+            return self._ended(error_type)
+        return await self._result(ref, seconds_of(answer.fields.get("metrics"), "inference_time"))
+
+    async def cancel(self, ref: ProviderRef) -> CancelOutcome:
+        """Takes the request out of the queue or, when it runs, signals the runner, which may ignore it."""
+        if not self._is_usable(ref):
+            return CancelOutcome.FAILED
+        try:
+            answer = await self.http.call("cancel", "PUT", ref.urls["cancel"])
+        except (NothingSent, NoAnswer):
+            return CancelOutcome.FAILED
+        word = answer.text("status")
+        if answer.ok:
+            return CancelOutcome.SENT_CONFIRMED if word == "OK" else CancelOutcome.SENT_UNCONFIRMED
+        final = answer.status == 404 or word in ("ALREADY_COMPLETED", "NOT_FOUND")
+        return CancelOutcome.ALREADY_FINAL if final else CancelOutcome.FAILED
+
+    async def find(self, job: Job, since: datetime) -> tuple[ProviderRef, ...] | None:
+        """Fal has no list of requests."""
+        return None
+
+    async def _result(self, ref: ProviderRef, run_seconds: float | None) -> Progress:
+        answer = await self._ask(ref, "result", "result")
+        if answer.ok:
+            return self._outputs(answer.fields, run_seconds)
+        if answer.status == 404:
+            return Lost(faults.output_gone(self._name, 404))
+        kinds = _error_types(answer)
+        # The queue passes the model's own errors on with any status; without a type the error is the queue's own.
+        if kinds or answer.status in (400, 422):
+            return self._ended(*kinds, status=answer.status)
+        raise ProviderUnreachable(self._fault(answer))
+
+    def _outputs(self, result: Mapping[str, object], run_seconds: float | None) -> Progress:
+        images = result.get("images")
+        files = images if isinstance(images, list) else [result.get("video") or result.get("image")]
+        flags = result.get("has_nsfw_concepts")
+        flagged = [flag is True for flag in flags] if isinstance(flags, list) else []
+        flagged += [False] * (len(files) - len(flagged))
+        outputs: list[RemoteOutput] = []
+        for file, is_flagged in zip(files, flagged, strict=False):
+            url = text_of(file, "url") if isinstance(file, dict) else ""
+            if not url.startswith(("http://", "https://")):
+                return Failed(faults.invalid_response(self._name))
+            if not is_flagged:
+                outputs.append(RemoteOutput(url, text_of(file, "content_type") or None))
+        if outputs:
+            return Finished(tuple(outputs), run_seconds)
+        # A flagged picture is delivered as a success and must not be charged as one.
+        refused = any(flagged)
+        return Failed((faults.content_policy if refused else faults.invalid_response)(self._name))
+
+    def _ended(self, *kinds: str, status: int | None = None) -> Progress:
+        found = set(kinds)
+        if found & _CANCELED:
+            return CanceledUpstream()
+        if found & _TIMED_OUT:
+            return Failed(faults.timed_out(self._name, status))
+        return Failed(self._classified(found, status) or faults.failed(self._name, status))
+
+    def _fault(self, answer: Answer) -> Fault:
+        named = self._classified(_error_types(answer), answer.status)
+        if named is not None and answer.status == 422:
+            return named
+        return faults.of_status(self._name, answer.status, self.http.retry_after(answer))
+
+    def _classified(self, kinds: set[str], status: int | None) -> Fault | None:
+        """The fault that Fal's error types name; None when they say no more than the status does."""
+        if _POLICY in kinds:
+            return faults.content_policy(self._name, status)
+        for kind in sorted(kinds & set(_INPUT_FAULTS)):
+            return Fault(
+                FaultKind.REQUEST, _INPUT_FAULTS[kind], f"{self._name} could not use an input file.", status
+            )
+        return faults.of_status(self._name, 422) if status == 422 else None
+
+    async def _ask(self, ref: ProviderRef, verb: str, which: str) -> Answer:
+        if not self._is_usable(ref):
+            raise ProviderUnreachable(faults.invalid_response(self._name))
+        try:
+            return await self.http.call(verb, "GET", ref.urls[which])
+        except (NothingSent, NoAnswer):
+            raise ProviderUnreachable(faults.unavailable(self._name)) from None
+
+    def _is_usable(self, ref: ProviderRef) -> bool:
+        # The key goes to these URLs, so they must be Fal's.
+        named = all(self.http.is_ours(ref.urls.get(name, "")) for name in _URLS)
+        return named and 0 < len(ref.job_id) <= 128
+
+
+def _error_types(answer: Answer) -> set[str]:
+    """Every error type that an answer names, in its headers or in either shape of its body."""
+    detail = answer.fields.get("detail")
+    kinds = (
+        [text_of(each, "type") for each in detail if isinstance(each, dict)]
+        if isinstance(detail, list)
+        else []
+    )
+    kinds += [answer.headers.get("x-fal-error-type", ""), answer.text("error_type")]
+    return {kind for kind in kinds if kind}

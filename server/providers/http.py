@@ -1,0 +1,233 @@
+"""HTTP to a provider's API: one client each, a deadline per call, a bound on every answer, no second try."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from urllib.parse import urlsplit
+
+import httpx
+from opentelemetry.trace import Span, SpanKind, StatusCode
+from pydantic import SecretStr
+
+from kit.clock import Clock, SystemClock
+from kit.telemetry import tracer
+
+MAX_ANSWER_BYTES = 1_000_000
+_LONGEST_RETRY_AFTER = 3600.0
+_LIMITS = httpx.Limits(max_connections=200, max_keepalive_connections=50, keepalive_expiry=15)
+
+
+class NothingSent(Exception):  # noqa: N818
+    """The call failed before a byte of it was sent."""
+
+
+class NoAnswer(Exception):  # noqa: N818
+    """The call was sent, at least in part, and no whole answer came."""
+
+    def __init__(self, status: int | None = None) -> None:
+        self.status = status
+        """Status of an answer whose body was unusable."""
+        super().__init__("no whole answer")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A provider's answer: any status, and its body if that was a JSON object or list."""
+
+    status: int
+    headers: httpx.Headers
+    body: object
+
+    @property
+    def ok(self) -> bool:
+        """Whether the status says success."""
+        return 200 <= self.status < 300
+
+    @property
+    def fields(self) -> Mapping[str, object]:
+        """The body's fields; none when it is not a JSON object."""
+        return self.body if isinstance(self.body, dict) else {}
+
+    def text(self, name: str) -> str:
+        """A field of the body that is a string; empty otherwise."""
+        return text_of(self.fields, name)
+
+
+class ProviderHttp:
+    """Calls one provider.
+
+    Args:
+        provider_id: names the spans.
+        base_url: where the API begins; calls elsewhere are refused, because they would carry our credential along.
+        scheme: first word of the Authorization header.
+        credential: second word of it.
+        call_seconds: time for a whole call, from waiting for a connection to the last byte.
+    """
+
+    def __init__(
+        self,
+        provider_id: str,
+        base_url: str,
+        scheme: str,
+        credential: SecretStr,
+        *,
+        call_seconds: float = 30.0,
+        clock: Clock | None = None,
+    ) -> None:
+        self.provider_id = provider_id
+        self.base_url = base_url.rstrip("/")
+        self._origin = _origin(self.base_url)
+        self._prefix = urlsplit(self.base_url).path + "/"
+        self._call_seconds = call_seconds
+        self._clock = clock or SystemClock()
+        self._client = httpx.AsyncClient(
+            headers={
+                "Authorization": f"{scheme} {credential.get_secret_value()}",
+                "Accept": "application/json",
+                # A compressed answer could grow beyond its bound after it was counted.
+                "Accept-Encoding": "identity",
+                "User-Agent": "babysea-control-plane",
+            },
+            # The total deadline is asyncio's; this one only tells a dead address from a slow provider.
+            timeout=httpx.Timeout(None, connect=min(10.0, call_seconds), pool=min(10.0, call_seconds)),
+            limits=_LIMITS,
+            follow_redirects=False,
+            trust_env=False,
+        )
+
+    async def aclose(self) -> None:
+        """Closes every connection."""
+        await self._client.aclose()
+
+    def is_ours(self, url: str) -> bool:
+        """Whether a URL that the provider named lies within its API."""
+        try:
+            parts = urlsplit(url)
+            safe = ".." not in parts.path.split("/") and not any(
+                letter <= " " or letter == "\\" for letter in url
+            )
+            return safe and _origin(url) == self._origin and parts.path.startswith(self._prefix)
+        except ValueError:
+            return False
+
+    async def call(
+        self,
+        verb: str,
+        method: str,
+        url: str,
+        *,
+        content: object = None,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Answer:
+        """One call. `url` is absolute or a path below the base URL; `content` is sent as JSON.
+
+        Raises:
+            NothingSent: no byte of the call left us.
+            NoAnswer: it was sent, at least in part, and no whole answer came.
+            ValueError: the URL lies outside of the provider's API.
+        """
+        absolute = url if url.startswith(("http://", "https://")) else f"{self.base_url}/{url.lstrip('/')}"
+        if not self.is_ours(absolute):
+            raise ValueError(f"a URL outside of {self.provider_id}'s API")
+        flight = _Flight()
+        request = self._client.build_request(
+            method, absolute, json=content, params=query, headers=headers, extensions={"trace": flight.watch}
+        )
+        # Exceptions stay out of the span: their text may hold a URL or a header.
+        with tracer().start_as_current_span(
+            f"{self.provider_id} {verb}",
+            kind=SpanKind.CLIENT,
+            attributes={"babysea.provider": self.provider_id},
+            record_exception=False,
+            set_status_on_exception=False,
+        ) as span:
+            return await self._send(request, flight, span)
+
+    def retry_after(self, answer: Answer) -> float | None:
+        """Seconds for which an answer asks to be left alone: Retry-After as a number or a date, an hour at most."""
+        value = answer.headers.get("retry-after", "").strip()
+        if re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", value):
+            return min(float(value), _LONGEST_RETRY_AFTER)
+        try:
+            at = parsedate_to_datetime(value)
+        except ValueError:
+            return None
+        if at.tzinfo is None:
+            return None
+        return max(0.0, min((at - self._clock.now()).total_seconds(), _LONGEST_RETRY_AFTER))
+
+    async def _send(self, request: httpx.Request, flight: _Flight, span: Span) -> Answer:
+        status: int | None = None
+        try:
+            async with asyncio.timeout(self._call_seconds):
+                response = await self._client.send(request, stream=True)
+                status = response.status_code
+                span.set_attribute("http.status_code", status)
+                try:
+                    body = await _read_bounded(response)
+                finally:
+                    await response.aclose()
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, TimeoutError, OSError):
+            span.set_status(StatusCode.ERROR)
+            if not flight.sent:
+                raise NothingSent from None
+            raise NoAnswer(status) from None
+        if status >= 400:
+            span.set_status(StatusCode.ERROR)
+        return Answer(status, response.headers, _json(body))
+
+
+class _Flight:
+    """Watches one call, to know whether a byte of it may have been sent."""
+
+    def __init__(self) -> None:
+        self.sent = False
+
+    async def watch(self, event: str, _: Mapping[str, object]) -> None:
+        if event.endswith("send_request_headers.started"):
+            self.sent = True
+
+
+async def _read_bounded(response: httpx.Response) -> bytes:
+    if response.headers.get("content-encoding", "identity") != "identity":
+        raise httpx.DecodingError("compressed against our wish")
+    content = bytearray()
+    async for part in response.aiter_raw():
+        content += part
+        if len(content) > MAX_ANSWER_BYTES:
+            raise httpx.DecodingError("longer than allowed")
+    return bytes(content)
+
+
+def text_of(fields: Mapping[str, object], name: str) -> str:
+    """A field that is a string; empty otherwise."""
+    value = fields.get(name)
+    return value if isinstance(value, str) else ""
+
+
+def seconds_of(fields: object, name: str) -> float | None:
+    """A field that is a number of seconds, not negative; None otherwise."""
+    value = fields.get(name) if isinstance(fields, dict) else None
+    if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < 1e9:
+        return None
+    return float(value)
+
+
+def _json(content: bytes) -> object:
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _origin(url: str) -> tuple[str, str | None, int | None, str]:
+    parts = urlsplit(url)
+    port = parts.port or {"http": 80, "https": 443}.get(parts.scheme)
+    user = parts.netloc.rpartition("@")[0]
+    return parts.scheme, parts.hostname, port, user

@@ -1,0 +1,116 @@
+"""Authentication: who calls. Whether that is enough is authorization's question."""
+
+from __future__ import annotations
+
+import re
+from typing import ClassVar, Protocol
+
+from babysea.common.v1 import error_reason_pb2
+from babysea.options.v1 import options_pb2
+from kit.errors import BabySeaError
+from kit.rpc import CLIENT_ADDRESS, SERVICE_TOKEN
+from server.runtime.identity import Caller, KeyHolder
+from server.runtime.interceptors.addresses import peer_address, plain_address
+from server.runtime.interceptors.call import Call, Proceed
+from server.runtime.rate_limit import AuthFailures
+from server.runtime.service_identity import OPERATOR_PREFIX, Identities
+
+REQUEST_ID = "x-babysea-request-id"
+"""Metadata key of the gateway's public request id; believed only from a caller with a service identity."""
+
+_REQUEST_ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
+
+
+class KeyAuthenticator(Protocol):
+    """Knows API keys."""
+
+    async def verify(self, secret: str) -> KeyHolder:
+        """Who holds a key.
+
+        Raises:
+            BabySeaError: AUTHENTICATION_FAILED for any key that does not work here; SERVICE_UNAVAILABLE when it
+                cannot be looked up.
+        """
+        ...
+
+
+class Authentication:
+    """Finds out who calls, from what the call presents.
+
+    A call that presents nothing is a call by nobody. What a call presents in vain is refused, except where nothing was
+    needed: on public methods, and on methods of our own services called by one of them.
+    """
+
+    name: ClassVar[str] = "authentication"
+    after: ClassVar[tuple[str, ...]] = ("tracing", "recovery", "request_log", "metrics", "deadline")
+
+    def __init__(self, keys: KeyAuthenticator, identities: Identities, failures: AuthFailures) -> None:
+        self._keys = keys
+        self._identities = identities
+        self._failures = failures
+
+    async def around(self, call: Call, proceed: Proceed) -> object:
+        """Names the caller and lets the call proceed."""
+        caller = self._sender(call)
+        # Named before anything can fail, so that the log knows where refused calls come from.
+        call.identify(caller)
+        credential = _bearer(call.text("authorization"))
+        if credential and not _is_enough(call, caller):
+            call.identify(await self._with_credential(call, caller, credential))
+        return await proceed()
+
+    def _sender(self, call: Call) -> Caller:
+        peer = peer_address(call.context.peer())
+        if not self._identities.is_service(call.text(SERVICE_TOKEN)):
+            return Caller(client_address=peer)
+        told = call.text(CLIENT_ADDRESS)
+        request_id = call.text(REQUEST_ID)
+        return Caller(
+            client_address=plain_address(told) if told else peer,
+            is_service=True,
+            request_id=request_id if _REQUEST_ID.fullmatch(request_id) else "",
+        )
+
+    async def _with_credential(self, call: Call, caller: Caller, credential: str) -> Caller:
+        address = caller.client_address
+        try:
+            await self._failures.check(address)
+            return await self._verified(caller, credential)
+        except BabySeaError as error:
+            if error.reason == error_reason_pb2.ERROR_REASON_AUTHENTICATION_FAILED:
+                await self._failures.record(address)
+            if error.reason != error_reason_pb2.ERROR_REASON_SERVICE_UNAVAILABLE:
+                call.trailing.update((await self._failures.standing(address)).trailing())
+            raise
+
+    async def _verified(self, caller: Caller, credential: str) -> Caller:
+        key: KeyHolder | None = None
+        if not credential.startswith(OPERATOR_PREFIX):
+            key = await self._keys.verify(credential)
+        elif not self._identities.is_operator(credential):
+            raise BabySeaError(
+                error_reason_pb2.ERROR_REASON_AUTHENTICATION_FAILED,
+                "The operator token is not valid in this region.",
+            )
+        return Caller(
+            client_address=caller.client_address,
+            key=key,
+            is_service=caller.is_service,
+            is_operator=key is None,
+            request_id=caller.request_id,
+        )
+
+
+def _bearer(header: str) -> str:
+    """The credential of an authorization header; empty unless it is a bearer's."""
+    scheme, _, credential = header.strip().partition(" ")
+    return credential.strip() if scheme.lower() == "bearer" else ""
+
+
+def _is_enough(call: Call, caller: Caller) -> bool:
+    """Whether the call may go on as it is: a customer's key is never looked past where customers are served."""
+    audiences = call.method.audiences
+    if options_pb2.PUBLIC in audiences:
+        return True
+    serves_customers = options_pb2.CUSTOMER in audiences
+    return caller.is_service and options_pb2.INTERNAL in audiences and not serves_customers

@@ -1,0 +1,84 @@
+"""Authorization: whether this caller may call this method, after the access rule in the contract."""
+
+from __future__ import annotations
+
+from typing import ClassVar, Protocol
+
+from babysea.common.v1 import error_reason_pb2
+from babysea.options.v1 import options_pb2
+from kit.errors import BabySeaError
+from server.runtime.identity import Caller, KeyHolder
+from server.runtime.interceptors.access import Method
+from server.runtime.interceptors.call import Call, Proceed
+from server.runtime.rate_limit import AccountLimits
+
+_WRITING = (":write", ":delete")
+
+
+class Allowlists(Protocol):
+    """Knows which addresses a list allows."""
+
+    def __call__(self, allowlist: tuple[str, ...], address: str) -> bool:
+        """Whether an address is in the list; an empty list allows any."""
+        ...
+
+
+class Authorization:
+    """Lets a call pass whose caller belongs to an audience of its method."""
+
+    name: ClassVar[str] = "authorization"
+    after: ClassVar[tuple[str, ...]] = ("recovery", "authentication")
+
+    def __init__(self, allows: Allowlists, limits: AccountLimits) -> None:
+        self._allows = allows
+        self._limits = limits
+
+    async def around(self, call: Call, proceed: Proceed) -> object:
+        """Refuses the call, or lets it proceed."""
+        caller = call.caller
+        if caller is None:
+            raise LookupError("authorization ran before authentication")
+        if caller.key is not None:
+            # Every answer to a known account says where it stands, also a refusal before the limit counts.
+            call.trailing.update((await self._limits.peek(caller.key)).trailing())
+        self._check(call.method, caller)
+        return await proceed()
+
+    def _check(self, method: Method, caller: Caller) -> None:
+        audiences = method.audiences
+        if options_pb2.PUBLIC in audiences:
+            return
+        if options_pb2.CUSTOMER in audiences and caller.key is not None:
+            self._check_key(method, caller.key, caller.client_address)
+            return
+        if options_pb2.INTERNAL in audiences and caller.is_service and caller.key is None:
+            return
+        if options_pb2.OPERATOR in audiences and caller.is_operator:
+            return
+        raise _refusal(method, caller)
+
+    def _check_key(self, method: Method, key: KeyHolder, address: str) -> None:
+        if not self._allows(key.allowlist, address):
+            raise BabySeaError(error_reason_pb2.ERROR_REASON_IP_NOT_ALLOWED)
+        if method.scope and method.scope not in key.scopes:
+            raise BabySeaError(
+                error_reason_pb2.ERROR_REASON_INSUFFICIENT_PERMISSIONS,
+                f'This API key does not have the scope "{method.scope}" that the request needs.',
+                details={"scope": method.scope},
+            )
+        if key.restricted and method.scope.endswith(_WRITING):
+            raise BabySeaError(error_reason_pb2.ERROR_REASON_ACCOUNT_RESTRICTED)
+
+
+def _refusal(method: Method, caller: Caller) -> BabySeaError:
+    if options_pb2.CUSTOMER in method.audiences:
+        return BabySeaError(error_reason_pb2.ERROR_REASON_AUTHENTICATION_REQUIRED)
+    if caller.key is None and not caller.is_service and not caller.is_operator:
+        return BabySeaError(
+            error_reason_pb2.ERROR_REASON_AUTHENTICATION_REQUIRED,
+            "This method needs the identity of a signed-in member, a service or an operator.",
+        )
+    return BabySeaError(
+        error_reason_pb2.ERROR_REASON_INSUFFICIENT_PERMISSIONS,
+        "This method is not open to this caller.",
+    )

@@ -1,0 +1,80 @@
+"""Leases: one per worker process, and a fencing token per job.
+
+A job that waits for a provider is given back with a time, so thousands in flight cost no heartbeats. Every write of a
+worker carries its job's token; a worker that was silent for too long has lost its tokens and can no longer write.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from server.runtime.database import system_transaction
+
+_HEARTBEAT = text(
+    "select runtime.heartbeat(cast(:worker as uuid), make_interval(secs => cast(:lease as double precision)), cast(:new as boolean))"
+)
+_RECLAIM = text("select runtime.reclaim()")
+_CLAIM = text("select id, token, attempt from runtime.claim(cast(:worker as uuid), cast(:limit as int))")
+_GIVE_BACK = text(
+    "select runtime.give_back(cast(:id as uuid), cast(:token as bigint), cast(:run_after as timestamptz))"
+)
+_FINISH = text("select runtime.finish(cast(:id as uuid), cast(:token as bigint))")
+_LEAVE = text("select runtime.leave(cast(:worker as uuid))")
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A claimed job."""
+
+    id: UUID
+    """The generation's id."""
+    token: int
+    """Fencing token; every write carries it."""
+    attempt: int
+    """How often the job was claimed, this time included."""
+
+
+async def heartbeat(engine: AsyncEngine, worker: UUID, lease_seconds: float, *, new: bool = False) -> bool:
+    """Extends the worker's lease; False when it had run out, and the worker's jobs with it."""
+    async with system_transaction(engine) as connection:
+        values = {"worker": worker, "lease": lease_seconds, "new": new}
+        return bool((await connection.execute(_HEARTBEAT, values)).scalar_one())
+
+
+async def reclaim(engine: AsyncEngine) -> int:
+    """Frees the jobs of workers that have gone silent; returns how many."""
+    async with system_transaction(engine) as connection:
+        return int((await connection.execute(_RECLAIM)).scalar_one())
+
+
+async def claim(engine: AsyncEngine, worker: UUID, limit: int) -> list[Job]:
+    """Takes up to `limit` due jobs."""
+    async with system_transaction(engine) as connection:
+        return [
+            Job(row.id, row.token, row.attempt)
+            for row in await connection.execute(_CLAIM, {"worker": worker, "limit": limit})
+        ]
+
+
+async def give_back(engine: AsyncEngine, job: Job, run_after: datetime) -> bool:
+    """Frees the job until a time; False when it is no longer ours."""
+    async with system_transaction(engine) as connection:
+        values = {"id": job.id, "token": job.token, "run_after": run_after}
+        return bool((await connection.execute(_GIVE_BACK, values)).scalar_one())
+
+
+async def finish(engine: AsyncEngine, job: Job) -> bool:
+    """Ends the job; False when it is no longer ours."""
+    async with system_transaction(engine) as connection:
+        return bool((await connection.execute(_FINISH, {"id": job.id, "token": job.token})).scalar_one())
+
+
+async def leave(engine: AsyncEngine, worker: UUID) -> int:
+    """Hands the worker's jobs back at once and ends its lease; returns how many jobs."""
+    async with system_transaction(engine) as connection:
+        return int((await connection.execute(_LEAVE, {"worker": worker})).scalar_one())

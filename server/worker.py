@@ -1,0 +1,97 @@
+"""The worker as a program: it executes the region's generations."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import signal
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import uvloop
+from opentelemetry.instrumentation.asyncpg import AsyncPGInstrumentor
+
+from kit.logs import configure_logs
+from kit.settings import Settings
+from kit.telemetry import configure_telemetry
+from server.generation.execution import store
+from server.generation.execution.executor import Executor, ExecutorSettings
+from server.generation.execution.loading import Loading
+from server.generation.execution.outputs import Delivery
+from server.generation.execution.step import Stepper
+from server.generation.storage import OutputStore
+from server.providers.registry import open_providers
+from server.runtime.combiner import Combiner
+from server.runtime.dependencies import Dependencies, open_dependencies
+from server.runtime.upkeep import Upkeep
+
+_log = logging.getLogger(__name__)
+
+
+def run(settings: Settings) -> None:
+    """Works until SIGTERM or SIGINT, then drains, hands its jobs back and returns.
+
+    Raises:
+        StartError: it cannot start; the message is one sentence that says what to do.
+    """
+    configure_logs(settings.log_level)
+    telemetry = configure_telemetry(
+        "worker",
+        region=settings.region,
+        sample_ratio=settings.trace_sample_ratio,
+        trace_dir=settings.trace_dir,
+        otlp_endpoint=settings.otlp_endpoint,
+    )
+    AsyncPGInstrumentor().instrument()  # type: ignore[no-untyped-call]
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_work_until_told(settings))
+    finally:
+        telemetry.shutdown()
+
+
+@asynccontextmanager
+async def open_executor(shared: Dependencies) -> AsyncIterator[Executor]:
+    """An executor with its providers and its output store."""
+    settings = shared.settings
+    providers = open_providers(settings, shared.catalog)
+    if providers.missing:
+        _log.warning("providers without a credential are out: %s", ", ".join(providers.missing))
+
+    async def settle(items: Sequence[store.Settlement]) -> Sequence[str]:
+        return await store.settle_many(shared.databases.admitter, items)
+
+    settlements = Combiner("settle", settle)
+    engine = shared.databases.worker
+    stepper = Stepper(
+        engine,
+        settlements,
+        Loading(engine, shared.envelope, shared.catalog),
+        shared.catalog,
+        providers,
+        Delivery(providers, OutputStore(settings.storage_url, settings.data_dir)),
+        shared.clock,
+    )
+    executor_settings = ExecutorSettings(
+        concurrency=settings.worker_concurrency,
+        lease_seconds=settings.lease_seconds,
+        drain_seconds=settings.drain_seconds,
+    )
+    try:
+        yield Executor(engine, stepper, executor_settings, shared.clock)
+    finally:
+        await settlements.close()
+        await providers.aclose()
+
+
+async def _work_until_told(settings: Settings) -> None:
+    shared = open_dependencies(settings)
+    try:
+        async with open_executor(shared) as executor, Upkeep(shared.databases.worker):
+            loop = asyncio.get_running_loop()
+            for number in (signal.SIGTERM, signal.SIGINT):
+                loop.add_signal_handler(number, executor.stop)
+            _log.info("worker started", extra={"facts": {"region": settings.region}})
+            await executor.run()
+    finally:
+        await shared.close()
