@@ -97,16 +97,16 @@ def image(path: Path) -> None:
         )
 
 
+def same_file(left: Path, right: Path) -> bool:
+    """Whether both exist and hold the same bytes."""
+    return left.is_file() and right.is_file() and filecmp.cmp(left, right, shallow=False)
+
+
 def differences(left: Path, right: Path) -> list[str]:
     """Files that are not the same in both trees."""
     names = {str(p.relative_to(root)) for root in (left, right) for p in root.rglob("*") if p.is_file()}
     names = {name for name in names if "__pycache__" not in name}
-    same = lambda name: (  # noqa: E731
-        (left / name).is_file()
-        and (right / name).is_file()
-        and filecmp.cmp(left / name, right / name, shallow=False)
-    )
-    return sorted(name for name in names if not same(name))
+    return sorted(name for name in names if not same_file(left / name, right / name))
 
 
 def check() -> None:

@@ -88,7 +88,7 @@ class Records:
             ratio=request.ratio,
             output_format=request.output_format,
             output_number=request.output_number,
-            input_file=list(request.input_file),
+            input_file=[*request.input_file, *filter(None, [request.input_file_last_content])],
             duration=request.duration,
             resolution=request.resolution,
             generate_audio=request.generate_audio,

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from uuid import UUID
 
-import grpc
-
 from babysea.ledger.v1 import ledger_pb2, ledger_service_pb2, ledger_service_pb2_grpc
 from server.ledger import movement, reading, store
+from server.runtime.context import RpcContext
 from server.runtime.database import Databases
 from server.runtime.paging import page_info, page_of
 
@@ -26,7 +25,7 @@ class LedgerServicer(ledger_service_pb2_grpc.LedgerServiceServicer):
         self._databases = databases
 
     async def Reserve(  # noqa: N802
-        self, request: ledger_service_pb2.ReserveRequest, context: grpc.aio.ServicerContext
+        self, request: ledger_service_pb2.ReserveRequest, context: RpcContext
     ) -> ledger_service_pb2.ReserveResponse:
         """Sets money aside."""
         word = await movement.reserve(
@@ -40,21 +39,21 @@ class LedgerServicer(ledger_service_pb2_grpc.LedgerServiceServicer):
         return ledger_service_pb2.ReserveResponse(result=word)
 
     async def Capture(  # noqa: N802
-        self, request: ledger_service_pb2.CaptureRequest, context: grpc.aio.ServicerContext
+        self, request: ledger_service_pb2.CaptureRequest, context: RpcContext
     ) -> ledger_service_pb2.CaptureResponse:
         """Takes held money."""
         word = await movement.capture(self._databases.worker, UUID(request.hold_id), request.amount_micros)
         return ledger_service_pb2.CaptureResponse(result=word)
 
     async def Release(  # noqa: N802
-        self, request: ledger_service_pb2.ReleaseRequest, context: grpc.aio.ServicerContext
+        self, request: ledger_service_pb2.ReleaseRequest, context: RpcContext
     ) -> ledger_service_pb2.ReleaseResponse:
         """Returns held money."""
         word = await movement.release(self._databases.worker, UUID(request.hold_id))
         return ledger_service_pb2.ReleaseResponse(result=word)
 
     async def GrantCredit(  # noqa: N802
-        self, request: ledger_service_pb2.GrantCreditRequest, context: grpc.aio.ServicerContext
+        self, request: ledger_service_pb2.GrantCreditRequest, context: RpcContext
     ) -> ledger_service_pb2.GrantCreditResponse:
         """Adds money."""
         account_id = UUID(request.account_id)
@@ -68,7 +67,7 @@ class LedgerServicer(ledger_service_pb2_grpc.LedgerServiceServicer):
         return response
 
     async def GetBalance(  # noqa: N802
-        self, request: ledger_service_pb2.GetBalanceRequest, context: grpc.aio.ServicerContext
+        self, request: ledger_service_pb2.GetBalanceRequest, context: RpcContext
     ) -> ledger_service_pb2.GetBalanceResponse:
         """Shows what an account has."""
         account_id = UUID(request.account_id)
@@ -76,7 +75,7 @@ class LedgerServicer(ledger_service_pb2_grpc.LedgerServiceServicer):
         return ledger_service_pb2.GetBalanceResponse(balance=_balance(account_id, balance))
 
     async def ListEntries(  # noqa: N802
-        self, request: ledger_service_pb2.ListEntriesRequest, context: grpc.aio.ServicerContext
+        self, request: ledger_service_pb2.ListEntriesRequest, context: RpcContext
     ) -> ledger_service_pb2.ListEntriesResponse:
         """Shows journal rows."""
         page = page_of(request.page, key_parts=1)
@@ -89,7 +88,7 @@ class LedgerServicer(ledger_service_pb2_grpc.LedgerServiceServicer):
         )
 
     async def AuditLedger(  # noqa: N802
-        self, request: ledger_service_pb2.AuditLedgerRequest, context: grpc.aio.ServicerContext
+        self, request: ledger_service_pb2.AuditLedgerRequest, context: RpcContext
     ) -> ledger_service_pb2.AuditLedgerResponse:
         """Checks every invariant."""
         findings, accounts, rows = await store.audit(self._databases.worker)

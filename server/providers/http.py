@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
+import httpcore
 import httpx
 from opentelemetry.trace import Span, SpanKind, StatusCode
 from pydantic import SecretStr
@@ -189,9 +190,14 @@ class _Flight:
     def __init__(self) -> None:
         self.sent = False
 
-    async def watch(self, event: str, _: Mapping[str, object]) -> None:
+    async def watch(self, event: str, facts: Mapping[str, object]) -> None:
         if event.endswith("send_request_headers.started"):
             self.sent = True
+        elif event.endswith("send_request_headers.failed") and isinstance(
+            facts.get("exception"), httpcore.LocalProtocolError
+        ):
+            # The head could not even be written down.
+            self.sent = False
 
 
 async def _read_bounded(response: httpx.Response) -> bytes:

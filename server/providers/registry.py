@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 import httpx
+from pydantic import SecretStr
 
 from kit.settings import Settings
 from server.catalog.types import Catalog
@@ -47,12 +48,17 @@ def open_providers(settings: Settings, catalog: Catalog, *, call_seconds: float 
         settings: hold base URLs and credentials.
         catalog: says what the providers offer.
         call_seconds: time for one call to a provider.
+
+    Raises:
+        ValueError: a credential holds a character that no HTTP header can carry.
     """
     places = {
         "replicate": (settings.replicate_base_url, "Bearer", settings.replicate_token),
         "fal": (settings.fal_base_url, "Key", settings.fal_key),
     }
     callable_ids = configured_providers(settings) & set(catalog.providers)
+    for provider_id in sorted(callable_ids):
+        _check_credential(provider_id, places[provider_id][2])
     https = {
         provider_id: ProviderHttp(provider_id, base_url, scheme, credential, call_seconds=call_seconds)
         for provider_id, (base_url, scheme, credential) in places.items()
@@ -76,3 +82,11 @@ def configured_providers(settings: Settings) -> frozenset[str]:
     """Ids of the providers whose credential the settings hold."""
     credentials = {"replicate": settings.replicate_token, "fal": settings.fal_key}
     return frozenset(name for name, credential in credentials.items() if credential.get_secret_value())
+
+
+def _check_credential(provider_id: str, credential: SecretStr) -> None:
+    # Found out later, every job would fail, with an error whose text holds the credential.
+    if not all("!" <= letter <= "~" for letter in credential.get_secret_value()):
+        raise ValueError(
+            f"The credential of {provider_id} holds a space, a line break or a letter outside of ASCII; set it again."
+        )

@@ -38,7 +38,9 @@ def running_sandbox() -> Iterator[str]:
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
     config = SandboxConfig(image_latency_ms=(50, 150), video_latency_ms=(150, 300))
-    server = uvicorn.Server(uvicorn.Config(create_app(config), access_log=False, log_level="warning", ws="none"))
+    server = uvicorn.Server(
+        uvicorn.Config(create_app(config), access_log=False, log_level="warning", ws="none")
+    )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()
     try:
@@ -64,11 +66,13 @@ class Stack:
     secrets: dict[UUID, str] = field(default_factory=dict)
 
     @property
-    def generations(self) -> generation_service_pb2_grpc.GenerationServiceStub:
+    def generations(self) -> generation_service_pb2_grpc.GenerationServiceAsyncStub:
         """The generation service."""
         return generation_service_pb2_grpc.GenerationServiceStub(self.channel)
 
-    async def customer(self, *, credit: int = 100_000_000, in_flight: int = 1000, plan: str = "enterprise") -> Customer:
+    async def customer(
+        self, *, credit: int = 100_000_000, in_flight: int = 1000, plan: str = "enterprise"
+    ) -> Customer:
         """An account with money and a full-access key."""
         account_id = await self.region.new_account(credit=credit, in_flight=in_flight, plan=plan)
         shared = self.server.shared
@@ -137,7 +141,9 @@ class Customer:
         """Posted and held micro-dollars."""
         connection = await self.stack.region.connect()
         try:
-            row = await connection.fetchrow("select posted, held from ledger.account where id = $1", self.account_id)
+            row = await connection.fetchrow(
+                "select posted, held from ledger.account where id = $1", self.account_id
+            )
             assert row is not None
             return row["posted"], row["held"]
         finally:

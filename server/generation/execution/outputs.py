@@ -8,16 +8,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from kit.telemetry import tracer
-from server.generation.execution.media import mp4_seconds
 from server.generation.execution.work import AttemptView, Work
 from server.generation.storage import OutputStore
 from server.providers.download import fetch_output
+from server.providers.media import CONTENT_TYPES, mp4_seconds
 from server.providers.protocol import RemoteOutput
 from server.providers.registry import Providers
 
 _LARGEST_BYTES = {"image": 64 * 1024 * 1024, "video": 1024 * 1024 * 1024}
 _FETCH_SECONDS = 120.0
-_CONTENT_TYPES = {"png": "image/png", "jpg": "image/jpeg", "webp": "image/webp", "mp4": "video/mp4"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +46,7 @@ class Delivery:
             StorageError: the store is away; the job may be tried again.
         """
         extension = work.request.output_format
-        content_type = _CONTENT_TYPES[extension]
+        content_type = CONTENT_TYPES[extension]
         wanted = remote[: work.request.output_number]
         stored: list[dict[str, object]] = []
         keys: list[str] = []

@@ -62,6 +62,8 @@ create table generation.attempt (
   run_millis      bigint,
   unique (generation_id, ordinal)
 ) with (fillfactor = 70);
+-- One job of a provider belongs to one attempt, however it was found.
+create unique index attempt_by_job on generation.attempt (provider, provider_job_id) where provider_job_id is not null;
 
 create table generation.output (
   generation_id uuid not null references generation.generation,
@@ -86,7 +88,7 @@ create table generation.output (
 create function generation.admit_many(p_account uuid[], p_id uuid[], p_api_key uuid[], p_key bytea[], p_fp bytea[], p_amount bigint[],
   p_rate_card text[], p_deadline timestamptz[], p_plan text[], p_model text[], p_media text[], p_order text[], p_prediction uuid[],
   p_request bytea[], p_trace text[])
-returns table (word text, generation_id uuid, available bigint) language plpgsql as $$
+returns table (word text, generation_id uuid, available bigint, decided_at timestamptz) language plpgsql as $$
 #variable_conflict use_column
 declare
   n constant int := cardinality(p_id);
@@ -213,7 +215,7 @@ begin
     insert into events.event (account_id, aggregate_id, aggregate_version, type, occurred_at, traceparent, model_identifier, amount_micros)
     select p_account[o], p_id[o], 1, 'generation.accepted', t, p_trace[o], p_model[o], p_amount[o] from unnest(ok) o;
   end if;
-  return query select * from unnest(w, g, av);
+  return query select u.*, t from unnest(w, g, av) u;
 end $$;
 
 -- Records an attempt before anything is sent: 'begun', 'stale' (the job is no longer ours) or 'ended' (nothing to do).

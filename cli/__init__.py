@@ -1,0 +1,1 @@
+"""The `babysea` command: runs, uses and looks into a control plane."""

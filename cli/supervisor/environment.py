@@ -1,0 +1,130 @@
+"""The environment of each program: only what it needs, so that a secret reaches nobody else."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from cli.supervisor.layout import Layout
+from cli.supervisor.plan import Plan
+from cli.supervisor.ports import HOST
+from cli.supervisor.secrets import RegionSecrets
+
+SUPERVISED = "BABYSEA_SUPERVISED"
+"""Set for programs whose standard input is a pipe that the supervisor holds: they end when it does."""
+
+_INHERITED = (
+    *("PATH", "HOME", "USER", "LOGNAME", "SHELL", "LANG", "LC_ALL", "TZ", "TMPDIR"),
+    *("VIRTUAL_ENV", "PYTHONPATH", "PYTHONHOME"),
+    *("LD_LIBRARY_PATH", "DYLD_LIBRARY_PATH", "SSL_CERT_FILE", "SSL_CERT_DIR"),
+)
+# Settings that change how a program behaves but neither where it listens nor what it may know.
+_TUNABLE = tuple(
+    f"BABYSEA_{name}"
+    for name in (
+        *("LOG_LEVEL", "REFLECTION", "SERVICES", "MAX_CONCURRENT_RPCS", "DRAIN_SECONDS", "BCRYPT_COST"),
+        *("CATALOG_DIR", "DATABASE_POOL_SIZE", "ADMITTER_POOL_SIZE", "WORKER_CONCURRENCY", "LEASE_SECONDS"),
+        *("TRACE_SAMPLE_RATIO", "OTLP_ENDPOINT", "TRUSTED_HOPS"),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseUrls:
+    """The URLs of one region's cluster, by what they are for."""
+
+    admin: str
+    vault_admin: str
+    roles: Mapping[str, str]
+    """Main database, by role."""
+    vault_roles: Mapping[str, str]
+    """Vault database, by role."""
+
+
+def command(*arguments: str) -> list[str]:
+    """The command line that runs `babysea` with the same interpreter, wherever the current folder is."""
+    # -P keeps the current folder out of the import path: a folder named "server" there must not be imported.
+    return [sys.executable, "-P", "-m", "cli.main", *arguments]
+
+
+def inherited() -> dict[str, str]:
+    """The variables of ours that every program gets."""
+    return {name: os.environ[name] for name in (*_INHERITED, *_TUNABLE) if name in os.environ}
+
+
+def _region_basics(layout: Layout, region: str) -> dict[str, str]:
+    return {
+        **inherited(),
+        "BABYSEA_REGION": region,
+        "BABYSEA_MODE": "embedded",
+        "BABYSEA_DATA_DIR": str(layout.root),
+        "BABYSEA_TRACE_DIR": str(layout.traces),
+        SUPERVISED: "1",
+    }
+
+
+def for_server(
+    layout: Layout, plan: Plan, region: str, secrets: RegionSecrets, urls: DatabaseUrls
+) -> dict[str, str]:
+    """The regional server."""
+    return {
+        **_regional(layout, plan, region, secrets, urls),
+        "BABYSEA_VAULT_DATABASE_URL": urls.vault_roles["babysea_app"],
+        # The ledger audit reads every account's chain, which no role of the request path may.
+        "BABYSEA_ADMIN_DATABASE_URL": urls.admin,
+        "BABYSEA_OPERATOR_TOKEN_FILE": str(layout.region(region).operator_token),
+        "BABYSEA_GRPC_LISTEN": f"{HOST}:{plan.grpc[region]}",
+    }
+
+
+def for_worker(
+    layout: Layout, plan: Plan, region: str, secrets: RegionSecrets, urls: DatabaseUrls
+) -> dict[str, str]:
+    """One executor."""
+    return {
+        **_regional(layout, plan, region, secrets, urls),
+        "BABYSEA_VAULT_DATABASE_URL": urls.vault_roles["babysea_worker"],
+    }
+
+
+def _regional(
+    layout: Layout, plan: Plan, region: str, secrets: RegionSecrets, urls: DatabaseUrls
+) -> dict[str, str]:
+    place = layout.region(region)
+    return {
+        **_region_basics(layout, region),
+        "BABYSEA_DATABASE_URL": urls.roles["babysea_app"],
+        "BABYSEA_ADMITTER_DATABASE_URL": urls.roles["babysea_admitter"],
+        "BABYSEA_WORKER_DATABASE_URL": urls.roles["babysea_worker"],
+        "BABYSEA_MASTER_KEY": secrets.master_key,
+        "BABYSEA_SERVICE_TOKEN_FILE": str(place.service_token),
+        "BABYSEA_API_BASE_URL": plan.api_url(region),
+        "BABYSEA_STORAGE_URL": place.storage.as_uri(),
+        "BABYSEA_REPLICATE_BASE_URL": f"{plan.sandbox_url}/replicate",
+        "BABYSEA_REPLICATE_TOKEN": f"r8_sandbox_{region}",
+        "BABYSEA_FAL_BASE_URL": f"{plan.sandbox_url}/fal",
+        "BABYSEA_FAL_KEY": f"sandbox:{region}",
+    }
+
+
+def for_gateway(layout: Layout, plan: Plan) -> dict[str, str]:
+    """The gateway: addresses and the files with its service tokens; no database, no key, no provider."""
+    regions = list(plan.api)
+    return {
+        **inherited(),
+        "BABYSEA_MODE": "embedded",
+        "BABYSEA_TRACE_DIR": str(layout.traces),
+        "BABYSEA_GATEWAY_LISTEN": ",".join(f"{region}={HOST}:{plan.api[region]}" for region in regions),
+        "BABYSEA_GATEWAY_UPSTREAMS": ",".join(f"{region}={HOST}:{plan.grpc[region]}" for region in regions),
+        "BABYSEA_GATEWAY_SERVICE_TOKENS": ",".join(
+            f"{region}={layout.region(region).service_token}" for region in regions
+        ),
+        SUPERVISED: "1",
+    }
+
+
+def for_sandbox() -> dict[str, str]:
+    """The sandbox knows nothing of ours."""
+    return {**inherited(), SUPERVISED: "1"}

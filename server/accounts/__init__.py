@@ -1,0 +1,1 @@
+"""Accounts: who owns keys, generations and money in one region."""

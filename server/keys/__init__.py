@@ -1,0 +1,1 @@
+"""API keys: making, listing, revoking and verifying them."""

@@ -1,0 +1,178 @@
+"""All SQL of keys."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+_COLUMNS = (
+    "id, account_id, public_id, name, scopes, allowlist, created_at, last_used_at, expires_at, revoked_at"
+)
+
+_FIND = text(
+    "select id, account_id, hash, scopes, allowlist, expires_at, revoked_at, plan, restricted, requests_per_minute"
+    " from keys.find_key(:public_id)"
+)
+_TOUCH = text("select keys.touch_key(:id)")
+# The account is read under the same tenant's policy, so another tenant's account is as absent as one never made.
+_INSERT = text(
+    "insert into keys.api_key (id, account_id, public_id, hash, name, scopes, allowlist, expires_at)"  # noqa: S608
+    " select :id, a.id, :public_id, :hash, :name, :scopes, :allowlist, cast(:expires_at as timestamptz)"
+    " from accounts.account a where a.id = :account"
+    f" returning {_COLUMNS}"
+)
+_GET = text(f"select {_COLUMNS} from keys.api_key where account_id = :account and id = :id")  # noqa: S608
+_LIST = text(
+    f"select {_COLUMNS} from keys.api_key"  # noqa: S608
+    " where account_id = :account"
+    " and (cast(:before_at as timestamptz) is null"
+    "      or (created_at, id) < (cast(:before_at as timestamptz), cast(:before_id as uuid)))"
+    " order by created_at desc, id desc limit :limit offset :offset"
+)
+_COUNT = text("select count(*) from keys.api_key where account_id = :account")
+_REVOKE = text(
+    "update keys.api_key set revoked_at = coalesce(revoked_at, now())"  # noqa: S608
+    f" where account_id = :account and id = :id returning {_COLUMNS}"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class KeyState:
+    """What decides whether a key works, and what its account may do."""
+
+    id: UUID
+    account_id: UUID
+    hash: str
+    scopes: frozenset[str]
+    allowlist: tuple[str, ...]
+    expires_at: datetime | None
+    revoked_at: datetime | None
+    plan: str
+    restricted: bool
+    requests_per_minute: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRecord:
+    """A key as its owner sees it."""
+
+    id: UUID
+    account_id: UUID
+    public_id: str
+    name: str
+    scopes: tuple[str, ...]
+    allowlist: tuple[str, ...]
+    created_at: datetime
+    last_used_at: datetime | None
+    expires_at: datetime | None
+    revoked_at: datetime | None
+
+
+async def find_key(engine: AsyncEngine, public_id: str) -> KeyState | None:
+    """The state of a key before its tenant is known; None when no key has this id."""
+    async with engine.connect() as connection:
+        row = (await connection.execute(_FIND, {"public_id": public_id})).one_or_none()
+    if row is None:
+        return None
+    return KeyState(
+        id=row.id,
+        account_id=row.account_id,
+        hash=row.hash,
+        scopes=frozenset(row.scopes),
+        allowlist=tuple(row.allowlist),
+        expires_at=row.expires_at,
+        revoked_at=row.revoked_at,
+        plan=row.plan,
+        restricted=row.restricted,
+        requests_per_minute=row.requests_per_minute,
+    )
+
+
+async def touch_key(engine: AsyncEngine, key_id: UUID) -> None:
+    """Notes that a key was used; writes at most once a minute and key."""
+    async with engine.begin() as connection:
+        await connection.execute(_TOUCH, {"id": key_id})
+
+
+async def insert_key(
+    connection: AsyncConnection,
+    *,
+    key_id: UUID,
+    account_id: UUID,
+    public_id: str,
+    key_hash: str,
+    name: str,
+    scopes: Sequence[str],
+    allowlist: Sequence[str],
+    expires_at: datetime | None,
+) -> KeyRecord | None:
+    """Writes a new key; None when the account does not exist."""
+    values = {
+        "id": key_id,
+        "account": account_id,
+        "public_id": public_id,
+        "hash": key_hash,
+        "name": name,
+        "scopes": list(scopes),
+        "allowlist": list(allowlist),
+        "expires_at": expires_at,
+    }
+    row = (await connection.execute(_INSERT, values)).one_or_none()
+    return None if row is None else _record(row)
+
+
+async def get_key(connection: AsyncConnection, account_id: UUID, key_id: UUID) -> KeyRecord | None:
+    """A key of an account; None when it has no such key."""
+    row = (await connection.execute(_GET, {"account": account_id, "id": key_id})).one_or_none()
+    return None if row is None else _record(row)
+
+
+async def list_keys(
+    connection: AsyncConnection,
+    account_id: UUID,
+    *,
+    before: tuple[datetime, UUID] | None,
+    limit: int,
+    offset: int,
+) -> list[KeyRecord]:
+    """Keys of an account, newest first; `before` is the place where the last page ended."""
+    values = {
+        "account": account_id,
+        "before_at": None if before is None else before[0],
+        "before_id": None if before is None else before[1],
+        "limit": limit,
+        "offset": offset,
+    }
+    return [_record(row) for row in await connection.execute(_LIST, values)]
+
+
+async def count_keys(connection: AsyncConnection, account_id: UUID) -> int:
+    """How many keys an account has, revoked ones too."""
+    return int((await connection.execute(_COUNT, {"account": account_id})).scalar_one())
+
+
+async def revoke_key(connection: AsyncConnection, account_id: UUID, key_id: UUID) -> KeyRecord | None:
+    """Ends a key; the first revocation's time stands. None when the account has no such key."""
+    row = (await connection.execute(_REVOKE, {"account": account_id, "id": key_id})).one_or_none()
+    return None if row is None else _record(row)
+
+
+def _record(row: Row[Any]) -> KeyRecord:
+    return KeyRecord(
+        id=row.id,
+        account_id=row.account_id,
+        public_id=row.public_id,
+        name=row.name,
+        scopes=tuple(row.scopes),
+        allowlist=tuple(row.allowlist),
+        created_at=row.created_at,
+        last_used_at=row.last_used_at,
+        expires_at=row.expires_at,
+        revoked_at=row.revoked_at,
+    )

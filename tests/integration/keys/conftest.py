@@ -1,0 +1,42 @@
+"""A real server on a real database, and a client that calls it over loopback."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from kit.clock import FixedClock
+from server.runtime.lifecycle import serve
+from server.runtime.service_identity import OPERATOR_PREFIX, SERVICE_PREFIX, make_token
+from tests.integration.keys.live import Live
+from tests.support.postgres import TestDatabase
+from tests.support.region import TestRegion, settings_for
+
+
+@pytest.fixture
+def clock() -> FixedClock:
+    """The server's clock: it stands still until a test moves it."""
+    return FixedClock(datetime.now(UTC))
+
+
+@pytest.fixture
+async def live(
+    database: TestDatabase, region: TestRegion, clock: FixedClock, tmp_path: Path
+) -> AsyncIterator[Live]:
+    """A server of region us with all its services, and a client of it."""
+    service, operator = tmp_path / "service.token", tmp_path / "operator.token"
+    make_token(service, SERVICE_PREFIX)
+    make_token(operator, OPERATOR_PREFIX)
+    settings = settings_for(
+        database,
+        service_token_file=service,
+        operator_token_file=operator,
+        services="accounts,keys,ledger",
+        drain_seconds=1,
+    )
+    async with serve(settings, clock=clock) as server, Live.open(server, region, settings) as client:
+        yield client
+    clock.at += timedelta(0)
