@@ -50,7 +50,7 @@ def create_routes(failures: FailureLimit) -> FastAPI:
         openapi_url=None,
         redirect_slashes=False,
         # The edge makes the span of a request; FastAPI's own would hold the path, and with it ids and file tokens.
-        telemetry={"tracing": False, "metrics": False},
+        telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.failure_limit = failures
     app.include_router(routes.router)

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import asyncio
-import ipaddress
 import logging
 import signal
-import socket
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
-import uvicorn
 import uvloop
 
+from babysea_sdk.channel import resolvable
 from gateway.app import create_app
 from gateway.identity import ServiceToken
-from gateway.region import entry
+from gateway.listeners import GatewayStartError, bind, listening, url_of
 from gateway.upstream import Upstream
 from kit.clock import Clock
 from kit.logs import configure_logs
@@ -26,12 +24,6 @@ from kit.settings import REGIONS, Region, Settings, pairs
 from kit.telemetry import configure_telemetry
 
 logger = logging.getLogger(__name__)
-_BACKLOG = 2048
-_KEEP_ALIVE_SECONDS = 75
-
-
-class GatewayStartError(Exception):
-    """The gateway cannot start; the message is one sentence that says what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,51 +81,14 @@ async def serving(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     listens = _regions(settings.gateway_listen, "BABYSEA_GATEWAY_LISTEN")
     served = {region: address for region, address in listens.items() if region in targets}
     _check(settings, targets, served)
-    sockets = _bind(served, loopback_only=settings.mode == "embedded")
     upstreams = _open(targets, tokens)
-    app = create_app(upstreams, trusted_hops=settings.trusted_hops, clock=clock)
-    servers = {
-        region: _Server(
-            uvicorn.Config(
-                entry(app, region),
-                http="httptools",
-                ws="none",
-                lifespan="off",
-                access_log=False,
-                log_config=None,
-                server_header=False,
-                proxy_headers=False,
-                backlog=_BACKLOG,
-                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-                timeout_graceful_shutdown=max(1, round(settings.drain_seconds)),
-            )
-        )
-        for region in sockets
-    }
-    tasks = [asyncio.create_task(servers[region].serve(sockets=[sockets[region]])) for region in sockets]
     try:
-        await asyncio.gather(*(server.accepting.wait() for server in servers.values()))
-        yield RunningGateway({region: _url(bound) for region, bound in sockets.items()})
+        app = create_app(upstreams, trusted_hops=settings.trusted_hops, clock=clock)
+        sockets = bind(served, loopback_only=settings.mode == "embedded")
+        async with listening(app, sockets, drain_seconds=settings.drain_seconds):
+            yield RunningGateway({region: url_of(bound) for region, bound in sockets.items()})
     finally:
-        for server in servers.values():
-            server.should_exit = True
-        await asyncio.gather(*tasks)
         await asyncio.gather(*(upstream.close() for upstream in upstreams.values()))
-
-
-class _Server(uvicorn.Server):
-    def __init__(self, config: uvicorn.Config) -> None:
-        super().__init__(config)
-        self.accepting = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.accepting.set()
-
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        # Several servers share this process; it decides when they stop.
-        yield
 
 
 def _regions(text: str, variable: str) -> dict[Region, str]:
@@ -162,51 +117,11 @@ def _check(settings: Settings, targets: Mapping[Region, str], served: Mapping[Re
 
 def _open(targets: Mapping[Region, str], tokens: Mapping[Region, str]) -> dict[Region, Upstream]:
     try:
-        return {
-            region: Upstream(region, target, ServiceToken(Path(tokens[region])) if region in tokens else None)
-            for region, target in targets.items()
-        }
+        for target in targets.values():
+            resolvable(target)
     except ValueError as error:
         raise GatewayStartError(f"BABYSEA_GATEWAY_UPSTREAMS: {error}") from None
-
-
-def _bind(listens: Mapping[Region, str], *, loopback_only: bool) -> dict[Region, socket.socket]:
-    bound: dict[Region, socket.socket] = {}
-    try:
-        for region, address in listens.items():
-            bound[region] = _bind_one(region, address, loopback_only=loopback_only)
-    except GatewayStartError:
-        for opened in bound.values():
-            opened.close()
-        raise
-    return bound
-
-
-def _bind_one(region: Region, address: str, *, loopback_only: bool) -> socket.socket:
-    host, _, port = address.rpartition(":")
-    host = host.strip("[]").replace("localhost", "127.0.0.1")
-    try:
-        ip, number = ipaddress.ip_address(host), int(port)
-    except ValueError:
-        raise GatewayStartError(
-            f'BABYSEA_GATEWAY_LISTEN: "{address}" for {region} is no address; write it like 127.0.0.1:8080.'
-        ) from None
-    if loopback_only and not ip.is_loopback:
-        raise GatewayStartError(f"Embedded mode listens on loopback only; {region} asks for {address}.")
-    bound = socket.socket(socket.AF_INET if ip.version == 4 else socket.AF_INET6, socket.SOCK_STREAM)
-    bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        bound.bind((host, number))
-        bound.listen(_BACKLOG)
-    except (OSError, OverflowError):
-        bound.close()
-        raise GatewayStartError(
-            f"The gateway cannot listen on {address} for {region}: stop the program that has the port, or set "
-            "BABYSEA_GATEWAY_LISTEN to a free one."
-        ) from None
-    return bound
-
-
-def _url(bound: socket.socket) -> str:
-    host, port = bound.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+    return {
+        region: Upstream(region, target, ServiceToken(Path(tokens[region])) if region in tokens else None)
+        for region, target in targets.items()
+    }

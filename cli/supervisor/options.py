@@ -73,8 +73,8 @@ def parse_port(text: str) -> int:
 
 def parse_count(text: str) -> int:
     """A number of processes, for argparse."""
-    if not text.isdecimal() or not 1 <= int(text) <= 64:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number between 1 and 64")
+    if not text.isdecimal() or not 0 <= int(text) <= 64:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number between 0 and 64")
     return int(text)
 
 

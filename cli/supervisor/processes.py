@@ -64,7 +64,7 @@ def _start_mark(pid: int) -> str | None:
         return None
     if (_PROC / "self" / "stat").exists():
         return _linux_start_mark(pid)
-    import psutil  # type: ignore[import-untyped]
+    import psutil
 
     try:
         process = psutil.Process(pid)

@@ -11,6 +11,8 @@ from uuid import UUID
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from server.runtime.database import statement
+
 _ADMIT = text(
     """
     select word, generation_id, available, decided_at
@@ -140,5 +142,5 @@ async def outputs(connection: AsyncConnection, generation_ids: Sequence[UUID]) -
 
 async def find_file(engine: AsyncEngine, generation_id: UUID, ordinal: int) -> Row[Any] | None:
     """A file by its place, before its tenant is known; the caller has checked the URL's signature."""
-    async with engine.connect() as connection:
+    async with statement(engine) as connection:
         return (await connection.execute(_FILE, {"id": generation_id, "ordinal": ordinal})).one_or_none()

@@ -104,7 +104,11 @@ class KeyVerifier:
         known = self._matches.get(digest)
         if known is not None and stored is not None and known[0] == stored:
             return True
-        right = await self._checking.run(digest, lambda: self._hasher.matches(key.secret, stored))
+        return await self._checking.run(digest, lambda: self._check(key, digest, stored))
+
+    async def _check(self, key: KeyText, digest: bytes, stored: str | None) -> bool:
+        right = await self._hasher.matches(key.secret, stored)
+        # Remembered before the flight lands, so that nobody who comes next runs bcrypt again.
         if right and stored is not None:
             self._matches.put(digest, stored)
         return right

@@ -9,7 +9,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from server.runtime.database import system_transaction
+from server.runtime.database import statement, system_transaction
 
 _RESERVE = text(
     "select ledger.reserve(cast(:account as uuid), cast(:hold as uuid), cast(:amount as bigint),"
@@ -78,7 +78,7 @@ async def reserve(
     engine: AsyncEngine, account_id: UUID, hold_id: UUID, amount: int, ttl_seconds: int, fingerprint: bytes
 ) -> str:
     """Sets money aside; answers with ledger.reserve's word."""
-    async with system_transaction(engine) as connection:
+    async with statement(engine) as connection:
         values = {
             "account": account_id,
             "hold": hold_id,
@@ -91,7 +91,7 @@ async def reserve(
 
 async def settle(engine: AsyncEngine, hold_id: UUID, amount: int) -> str:
     """Captures a positive amount, releases with 0; answers with ledger.settle_many's word."""
-    async with system_transaction(engine) as connection:
+    async with statement(engine) as connection:
         return str(
             (await connection.execute(_SETTLE, {"holds": [hold_id], "amounts": [amount]})).scalar_one()
         )
@@ -99,14 +99,14 @@ async def settle(engine: AsyncEngine, hold_id: UUID, amount: int) -> str:
 
 async def grant(engine: AsyncEngine, account_id: UUID, amount: int, key: str) -> str:
     """Adds money once per key; answers with ledger.grant_credit's word."""
-    async with system_transaction(engine) as connection:
+    async with statement(engine) as connection:
         values = {"account": account_id, "amount": amount, "key": key}
         return str((await connection.execute(_GRANT, values)).scalar_one())
 
 
 async def captured(engine: AsyncEngine, hold_id: UUID) -> tuple[int, int] | None:
     """The hold's amount and what was captured of it; None for an unknown hold."""
-    async with system_transaction(engine) as connection:
+    async with statement(engine) as connection:
         row = (await connection.execute(_HOLD, {"hold": hold_id})).one_or_none()
         return None if row is None else (row.amount, row.captured)
 

@@ -17,7 +17,7 @@ from typing import Generic, TypeVar
 from opentelemetry import trace
 
 from kit.telemetry import tracer
-from server.runtime.database import note_database_wait
+from server.runtime.database import forget_database_wait, note_database_wait
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -117,5 +117,6 @@ class Combiner(Generic[Item, Result]):
             waiting.future.set_result(result)
 
     async def _one(self, item: Item) -> Result:
+        forget_database_wait()
         with tracer().start_as_current_span(self._name, attributes={"babysea.batch_size": 1}):
             return (await self._send([item]))[0]

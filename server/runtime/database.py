@@ -98,6 +98,13 @@ async def system_transaction(engine: AsyncEngine) -> AsyncIterator[AsyncConnecti
 
 
 @asynccontextmanager
+async def statement(engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+    """A connection in autocommit, for a single statement or for reads that need no snapshot: one round trip each."""
+    async with engine.execution_options(isolation_level="AUTOCOMMIT").connect() as connection:
+        yield connection
+
+
+@asynccontextmanager
 async def database_stopwatch() -> AsyncIterator[list[float]]:
     """Collects the seconds that statements take inside, for Server-Timing."""
     waits: list[float] = []
@@ -113,6 +120,11 @@ def note_database_wait(seconds: float) -> None:
     waits = _waited.get()
     if waits is not None:
         waits.append(seconds)
+
+
+def forget_database_wait() -> None:
+    """Stops counting in the current context: whoever waits for it counts the whole wait."""
+    _waited.set(None)
 
 
 def _start_timer(

@@ -13,7 +13,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from server.runtime.database import system_transaction
+from server.runtime.database import statement
 
 _HEARTBEAT = text(
     "select runtime.heartbeat(cast(:worker as uuid), make_interval(secs => cast(:lease as double precision)), cast(:new as boolean))"
@@ -41,20 +41,20 @@ class Job:
 
 async def heartbeat(engine: AsyncEngine, worker: UUID, lease_seconds: float, *, new: bool = False) -> bool:
     """Extends the worker's lease; False when it had run out, and the worker's jobs with it."""
-    async with system_transaction(engine) as connection:
+    async with statement(engine) as connection:
         values = {"worker": worker, "lease": lease_seconds, "new": new}
         return bool((await connection.execute(_HEARTBEAT, values)).scalar_one())
 
 
 async def reclaim(engine: AsyncEngine) -> int:
     """Frees the jobs of workers that have gone silent; returns how many."""
-    async with system_transaction(engine) as connection:
+    async with statement(engine) as connection:
         return int((await connection.execute(_RECLAIM)).scalar_one())
 
 
 async def claim(engine: AsyncEngine, worker: UUID, limit: int) -> list[Job]:
     """Takes up to `limit` due jobs."""
-    async with system_transaction(engine) as connection:
+    async with statement(engine) as connection:
         return [
             Job(row.id, row.token, row.attempt)
             for row in await connection.execute(_CLAIM, {"worker": worker, "limit": limit})
@@ -63,18 +63,18 @@ async def claim(engine: AsyncEngine, worker: UUID, limit: int) -> list[Job]:
 
 async def give_back(engine: AsyncEngine, job: Job, run_after: datetime) -> bool:
     """Frees the job until a time; False when it is no longer ours."""
-    async with system_transaction(engine) as connection:
+    async with statement(engine) as connection:
         values = {"id": job.id, "token": job.token, "run_after": run_after}
         return bool((await connection.execute(_GIVE_BACK, values)).scalar_one())
 
 
 async def finish(engine: AsyncEngine, job: Job) -> bool:
     """Ends the job; False when it is no longer ours."""
-    async with system_transaction(engine) as connection:
+    async with statement(engine) as connection:
         return bool((await connection.execute(_FINISH, {"id": job.id, "token": job.token})).scalar_one())
 
 
 async def leave(engine: AsyncEngine, worker: UUID) -> int:
     """Hands the worker's jobs back at once and ends its lease; returns how many jobs."""
-    async with system_transaction(engine) as connection:
+    async with statement(engine) as connection:
         return int((await connection.execute(_LEAVE, {"worker": worker})).scalar_one())

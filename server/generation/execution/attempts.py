@@ -10,7 +10,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from babysea.common.v1 import error_reason_pb2
 from kit.errors import spec_of
 from kit.ids import uuid7
-from kit.telemetry import tracer
 from server.generation.execution import store
 from server.generation.execution.work import AttemptView, Work
 from server.providers.protocol import (
@@ -63,8 +62,7 @@ class Attempts:
             await self.fail(work, attempt_id, fault)
             return fault
         job = ProviderJob(attempt_id, work.request, work.model, work.model.provider(provider))
-        with tracer().start_as_current_span(f"submit {provider}"):
-            outcome = await adapter.submit(job)
+        outcome = await adapter.submit(job)
         match outcome:
             case Accepted(ref):
                 await self.accept(work, attempt_id, ref)

@@ -12,7 +12,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from server.generation import store as reading
-from server.runtime.database import system_transaction
+from server.runtime.database import statement
 from server.runtime.leases import Job
 
 _LOAD = text(
@@ -75,7 +75,7 @@ class Settlement:
 
 async def load(engine: AsyncEngine, generation_id: UUID) -> tuple[Row[Any], list[Row[Any]]] | None:
     """A generation and its attempts; None when it does not exist."""
-    async with system_transaction(engine) as connection:
+    async with statement(engine) as connection:
         row = (await connection.execute(_LOAD, {"id": generation_id})).one_or_none()
         if row is None:
             return None
@@ -95,7 +95,7 @@ async def begin_attempt(engine: AsyncEngine, job: Job, attempt_id: UUID, ordinal
         "ordinal": ordinal,
         "provider": provider,
     }
-    async with system_transaction(engine) as connection:
+    async with statement(engine) as connection:
         word = (await connection.execute(_BEGIN, values)).scalar_one()
     if word == "stale":
         raise JobLost
@@ -134,7 +134,7 @@ async def record_attempt(
         "cost": cost,
         "run_millis": run_millis,
     }
-    async with system_transaction(engine) as connection:
+    async with statement(engine) as connection:
         word = (await connection.execute(_RECORD, values)).scalar_one()
     if word == "stale":
         raise JobLost
@@ -147,14 +147,14 @@ async def note_cancel_sent(engine: AsyncEngine, job: Job, attempt_id: UUID) -> N
         JobLost: the job is no longer ours.
     """
     values = {"id": job.id, "token": job.token, "attempt": attempt_id}
-    async with system_transaction(engine) as connection:
+    async with statement(engine) as connection:
         if not (await connection.execute(_CANCEL_SENT, values)).scalar_one():
             raise JobLost
 
 
 async def known_jobs(engine: AsyncEngine, provider: str, job_ids: Sequence[str]) -> set[str]:
     """Which of a provider's job ids already belong to an attempt."""
-    async with system_transaction(engine) as connection:
+    async with statement(engine) as connection:
         rows = await connection.execute(_KNOWN_JOBS, {"provider": provider, "ids": list(job_ids)})
         return {row.provider_job_id for row in rows}
 

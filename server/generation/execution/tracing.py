@@ -8,12 +8,14 @@ from opentelemetry.instrumentation.utils import suppress_instrumentation
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from server.runtime.database import statement
+
 _TRACE = text("select traceparent from generation.generation where id = cast(:id as uuid)")
 
 
 async def traceparent_of(engine: AsyncEngine, generation_id: UUID) -> str:
     """The traceparent that admission stored; empty when there is none."""
     with suppress_instrumentation():
-        async with engine.connect() as connection:
+        async with statement(engine) as connection:
             found = (await connection.execute(_TRACE, {"id": generation_id})).scalar_one_or_none()
     return str(found or "")

@@ -78,8 +78,8 @@ class Region:
             context.set_trailing_metadata(trailing)
         violations = protovalidate.collect_violations(request)
         if violations:
-            names = [element.field_name for element in violations[0].proto.field.elements]
-            path = ".".join(names)
+            broken: Any = violations[0].proto
+            path = ".".join(element.field_name for element in broken.field.elements)
             await abort(context, invalid(path, f"{path} breaks a rule."), trailing)
         if method in self.hooks:
             await self.hooks[method](request, context)
@@ -87,7 +87,7 @@ class Region:
 
 async def abort(context: Context, error: BabySeaError, trailing: list[tuple[str, str]] | None = None) -> None:
     """Ends a call with one of our errors."""
-    status = rpc_status.to_status(rpc.status_of(error))
+    status: Any = rpc_status.to_status(rpc.status_of(error))
     if trailing:
         status = status._replace(trailing_metadata=(*status.trailing_metadata, *trailing))
     await context.abort_with_status(status)

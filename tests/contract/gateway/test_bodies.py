@@ -143,8 +143,10 @@ async def test_a_chunked_body_without_an_end_is_answered_and_cut_off(world: Worl
 async def test_an_announced_size_over_the_limit_is_refused_before_the_body_comes(world: World) -> None:
     address = urlsplit(world.urls["us"])
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
-    head = f"POST {IMAGE} HTTP/1.1\r\nHost: x\r\nAuthorization: {KEY}\r\nContent-Length: 99999999999999999\r\n\r\n"
-    writer.write(head.encode())
+    head = (
+        f"POST {IMAGE} HTTP/1.1\r\nHost: x\r\nAuthorization: {KEY}\r\nContent-Length: 99999999999999999\r\n"
+    )
+    writer.write(head.encode() + b"Expect: 100-continue\r\n\r\n")
     reply = await asyncio.wait_for(reader.read(), 10)
     assert reply.startswith(b"HTTP/1.1 413 ")
     assert b"BSE2010" in reply

@@ -146,7 +146,7 @@ async def test_without_a_bearer_key_the_region_is_not_asked(world: World, author
 
 @pytest.mark.parametrize("token", [b"\xff\xfe", b"a b", b"x" * 501])
 async def test_a_key_that_can_be_none_is_wrong_without_asking_the_region(world: World, token: bytes) -> None:
-    reply = await world.client.get("/v1/status", headers={"authorization": b"Bearer " + token})
+    reply = await world.client.get("/v1/status", headers={b"authorization": b"Bearer " + token})
     assert (reply.status_code, reply.json()["error"]["code"]) == (401, "BSE1002")
     assert world.us.seen == []
 

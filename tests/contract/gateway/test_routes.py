@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime
 from typing import Any
 
 import httpx
@@ -51,7 +50,6 @@ async def test_every_route_answers_in_the_success_envelope_and_in_its_documented
     assert list(envelope)[:5] == ["status", "request_id", "message", "timestamp", "data"]
     assert re.fullmatch(r"req_[0-9A-Za-z]{22}", envelope["request_id"])
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", envelope["timestamp"])
-    assert datetime.fromisoformat(envelope["timestamp"])
     TypeAdapter(shape).validate_python(envelope, strict=True)
 
 

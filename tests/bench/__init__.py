@@ -1,0 +1,1 @@
+"""Benchmarks: programs that print a table and compare with a reference in the same run."""

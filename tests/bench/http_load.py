@@ -1,0 +1,59 @@
+"""A small HTTP/1.1 load generator: keep-alive connections, one request in flight on each, exact latencies."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+from urllib.parse import urlsplit
+
+
+@dataclass
+class Load:
+    """What a run of load saw."""
+
+    seconds: float = 0.0
+    statuses: Counter[int] = field(default_factory=Counter)
+    latencies: list[float] = field(default_factory=list)
+
+    @property
+    def per_second(self) -> float:
+        """Answers with status 200 per second."""
+        return self.statuses[200] / self.seconds
+
+    def percentile(self, share: float) -> float:
+        """Latency in milliseconds that this share of answers did not exceed."""
+        ordered = sorted(self.latencies)
+        return ordered[min(len(ordered) - 1, int(share * len(ordered)))] * 1000
+
+
+async def post_for(url: str, headers: dict[str, str], body: bytes, connections: int, seconds: float) -> Load:
+    """Posts the same body over `connections` connections for a while."""
+    load = Load()
+    parts = urlsplit(url)
+    lines = [f"POST {parts.path} HTTP/1.1", f"Host: {parts.netloc}", f"Content-Length: {len(body)}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    request = "\r\n".join(lines).encode() + b"\r\n\r\n" + body
+    end = time.perf_counter() + seconds
+    begun = time.perf_counter()
+
+    async def one() -> None:
+        reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+        while time.perf_counter() < end:
+            sent = time.perf_counter()
+            writer.write(request)
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = next(
+                int(line.split(b":")[1])
+                for line in head.split(b"\r\n")
+                if line.lower().startswith(b"content-length:")
+            )
+            await reader.readexactly(length)
+            load.latencies.append(time.perf_counter() - sent)
+            load.statuses[int(head[9:12])] += 1
+        writer.close()
+
+    await asyncio.gather(*(one() for _ in range(connections)))
+    load.seconds = time.perf_counter() - begun
+    return load
