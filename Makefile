@@ -11,7 +11,7 @@ TEST := $(VENV)/.test.stamp
 DEV := $(VENV)/.dev.stamp
 ANALYTICS := $(VENV)/.analytics.stamp
 
-.PHONY: help setup demo test check proto baseline format docs tools faults bench-admission clean
+.PHONY: help setup demo test check proto baseline format docs tools bench-admission clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -48,9 +48,6 @@ format: $(DEV) ## Format and fix what can be fixed
 tools: ## Install a pinned grpcurl into .tools (needs Go)
 	@command -v go >/dev/null || { echo "Go is not installed: install Go 1.22 or newer, or use the Python reflection client in tests/."; exit 1; }
 	GOBIN=$(CURDIR)/.tools go install github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3
-
-faults: $(TEST) ## Kill processes and databases on purpose and look at what is left
-	$(BIN)/python -m pytest tests/faults -n 0 --timeout 600
 
 bench-admission: $(TEST) ## Requests per second and latency of admission, through gateway and server
 	$(BIN)/python -m tests.bench.admission

@@ -23,6 +23,7 @@ from kit.logs import configure_logs
 from kit.settings import REGIONS, Region, Settings, pairs
 from kit.telemetry import configure_telemetry
 
+__all__ = ["GatewayStartError", "RunningGateway", "run", "serving"]
 logger = logging.getLogger(__name__)
 
 

@@ -42,7 +42,11 @@ def register(commands: Subparsers, everywhere: argparse.ArgumentParser) -> None:
         help="API port per region; auto takes free ones where others are taken (default: 8080, 8081, 8082)",
     )
     up.add_argument(
-        "--workers", type=parse_count, default=1, metavar="N", help="worker processes per region (default: 1; 0 admits without executing)"
+        "--workers",
+        type=parse_count,
+        default=1,
+        metavar="N",
+        help="worker processes per region (default: 1; 0 admits without executing)",
     )
     up.add_argument(
         "--sandbox-port",

@@ -10,7 +10,7 @@ from datetime import timedelta
 from uuid import UUID
 
 import asyncpg
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import SQLAlchemyError
 
 from babysea.common.v1 import error_reason_pb2
 from babysea.generation.v1 import generation_pb2, generation_service_pb2
@@ -26,7 +26,7 @@ from server.generation.records import REQUEST_PURPOSE, Records
 from server.generation.request import GenerationRequest, normalise
 from server.routing.planning import plan_order
 from server.runtime.combiner import Combiner
-from server.runtime.database_errors import driver_error
+from server.runtime.database_errors import driver_error, rolled_back, safe_error
 from server.runtime.encryption import Envelope
 from server.runtime.identity import KeyHolder
 
@@ -121,11 +121,15 @@ class AdmissionDesk:
     async def _decide(self, item: store.Admission) -> store.Verdict:
         try:
             return await self._combiner.submit(item, item.account.int)
-        except DBAPIError as error:
+        except (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
             # The account's row stayed locked for the 2 s that a repeated key waits for its first request.
             if item.key is not None and isinstance(driver_error(error), asyncpg.LockNotAvailableError):
                 raise BabySeaError(error_reason_pb2.ERROR_REASON_IDEMPOTENCY_IN_PROGRESS) from None
-            raise
+            safe = safe_error(error)
+            if not rolled_back(error):
+                # The commit may have happened: only asking again with the same request id is safe.
+                safe.details["outcome"] = "unknown"
+            raise safe from None
 
     def _claim_key(self, request: GenerationRequest, idempotency_key: str) -> bytes | None:
         if not idempotency_key:

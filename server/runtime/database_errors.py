@@ -50,3 +50,18 @@ def safe_error(error: BaseException) -> BabySeaError:
     if away:
         return BabySeaError(error_reason_pb2.ERROR_REASON_SERVICE_UNAVAILABLE)
     return BabySeaError(error_reason_pb2.ERROR_REASON_INTERNAL_ERROR)
+
+
+def rolled_back(error: BaseException) -> bool:
+    """Whether a failed statement certainly changed nothing: it was never sent, or the server itself refused it.
+
+    A connection that broke, or a wait that was given up, says nothing about the commit.
+    """
+    if isinstance(error, PoolTimeout):
+        return True
+    cause = driver_error(error)
+    if isinstance(cause, asyncpg.AdminShutdownError | asyncpg.CrashShutdownError):
+        return False
+    if isinstance(cause, asyncpg.CannotConnectNowError | asyncpg.TooManyConnectionsError | ConnectionRefusedError):
+        return True
+    return isinstance(cause, asyncpg.PostgresError) and not isinstance(cause, asyncpg.PostgresConnectionError)

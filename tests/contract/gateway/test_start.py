@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import os
 import socket
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,9 @@ import pytest
 
 from gateway.main import GatewayStartError, serving
 from kit.settings import Settings
+from tests.contract.gateway import fake_region
 from tests.contract.gateway.conftest import World, running
+from tests.contract.gateway.fake_region import KEY, Region
 
 
 @pytest.mark.parametrize(
@@ -88,3 +93,45 @@ async def test_a_request_in_progress_is_answered_before_the_gateway_stops(tmp_pa
         await stop_soon(world)
     assert (await waiting).status_code == 200
     await client.aclose()
+
+
+async def test_the_program_answers_what_is_in_progress_when_it_is_told_to_stop(tmp_path: Path) -> None:
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def wait(_request: Any, _context: Any) -> None:
+        begun.set()
+        await go_on.wait()
+
+    region = Region("us")
+    server = await fake_region.start(region)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    environment = {
+        "BABYSEA_GATEWAY_LISTEN": f"us=127.0.0.1:{port}",
+        "BABYSEA_GATEWAY_UPSTREAMS": f"us=127.0.0.1:{region.port}",
+        "BABYSEA_TRACE_DIR": str(tmp_path / "traces"),
+    }
+    program = "from gateway.main import run; from kit.settings import Settings; run(Settings())"
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, env={**os.environ, **environment}, stderr=asyncio.subprocess.PIPE
+    )
+    assert process.stderr is not None
+    assert "the gateway is ready" in json.loads(await process.stderr.readline())["message"]
+    url = f"http://127.0.0.1:{port}"
+    async with httpx.AsyncClient(headers={"authorization": KEY}, trust_env=False) as client:
+        assert (await client.get(f"{url}/v1/status")).status_code == 200
+        region.hooks["GetCallerKey"] = wait
+        waiting = asyncio.create_task(client.get(f"{url}/v1/status"))
+        await begun.wait()
+        process.terminate()
+        async with asyncio.timeout(10):
+            while b"the gateway stops" not in await process.stderr.readline():
+                pass
+        go_on.set()
+        assert (await waiting).status_code == 200
+    log = (await process.stderr.read()).decode()
+    assert await process.wait() == 0
+    assert "Traceback" not in log
+    assert "bye_us" not in log
+    assert list((tmp_path / "traces" / "us").glob("gateway-*.jsonl"))
+    await server.stop(None)
