@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import secrets
 import shutil
 import signal
 import subprocess
@@ -105,18 +106,22 @@ class Stack:
     ) -> httpx.Response:
         """One request of the public API with the bootstrap key of the region, or another one."""
         place = self.region(region)
-        headers = {"Authorization": f"Bearer {key or place['api_key']}"}
-        with httpx.Client(base_url=place["api"], headers=headers, timeout=20, trust_env=False) as client:
+        more["headers"] = {"Authorization": f"Bearer {key or place['api_key']}"} | more.get("headers", {})
+        with httpx.Client(base_url=place["api"], timeout=20, trust_env=False) as client:
             return client.request(method, path, **more)
 
-    def start_generation(self, region: str, prompt: str, provider: str = "") -> str:
-        """POSTs a picture and returns its id."""
+    def start_generation(self, region: str, prompt: str) -> str:
+        """POSTs a picture and returns its id; repeats what the service calls retryable, as the published SDK does."""
         body = {"generation_prompt": prompt}
-        if provider:
-            body["generation_provider_order"] = provider
-        answer = self.rest(region, "POST", "/v1/generate/image/bfl/flux-schnell", json=body)
-        assert answer.status_code == 200, answer.text
-        return str(answer.json()["data"]["generation_id"])
+        headers = {"Idempotency-Key": secrets.token_hex(8)}
+        for _ in range(3):
+            answer = self.rest(
+                region, "POST", "/v1/generate/image/bfl/flux-schnell", json=body, headers=headers
+            )
+            if answer.status_code == 200:
+                return str(answer.json()["data"]["generation_id"])
+            assert answer.json()["error"]["retryable"], answer.text
+        raise AssertionError(answer.text)
 
     def record(self, region: str, generation_id: str) -> dict[str, Any]:
         """The public record of a generation."""

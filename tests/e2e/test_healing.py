@@ -2,6 +2,9 @@
 
 import json
 import os
+import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -97,6 +100,33 @@ def test_down_stops_everything_and_up_finds_the_data_again(stack: Stack) -> None
     assert stack.up().returncode == 0
     assert stack.ready()["regions"]["us"]["api_key"] == before["regions"]["us"]["api_key"]
     assert stack.balance("us") == balance
+
+
+@pytest.mark.parametrize("moment", ["starting", "ready"])
+def test_a_signal_stops_the_foreground_stack_in_order(stack: Stack, moment: str) -> None:
+    assert stack.run("down").returncode == 0
+    ports = ",".join(f"{region}={port}" for region, port in stack.ports.items())
+    command = [sys.executable, "-P", "-m", "cli.main", "up", "--regions", ",".join(REGIONS), "--ports", ports]
+    process = subprocess.Popen(
+        [*command, "--data-dir", str(stack.data_dir)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        if moment == "ready":
+            until(lambda: (stack.data_dir / "ready.json").exists())
+        else:
+            until(lambda: "gateway" in stack.processes())
+        process.send_signal(signal.SIGINT if moment == "ready" else signal.SIGTERM)
+        said, _ = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 0, said
+    assert "Traceback" not in said
+    assert ("Ctrl-C stops everything." in said) == (moment == "ready")
+    assert processes_of(stack.data_dir) == []
+    assert not (stack.data_dir / "ready.json").exists()
 
 
 def test_down_also_clears_up_after_a_killed_supervisor(stack: Stack) -> None:

@@ -8,9 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from cli import trace_tree
 from cli.commands.credits import exact_micros
 from cli.errors import CliError, Exit, explain
 from cli.main import main, parser
+from cli.supervisor import layout
+from kit import settings, telemetry
 
 COMMANDS = (
     *("up", "down", "demo", "generate", "trace", "account", "key", "credits", "ledger", "doctor"),
@@ -82,6 +85,11 @@ def test_the_data_folder_can_come_from_the_environment(monkeypatch: pytest.Monke
     assert parser().parse_args(["down"]).data_dir == Path("/somewhere")
     monkeypatch.delenv("BABYSEA_DATA_DIR")
     assert parser().parse_args(["down"]).data_dir == Path(".babysea")
+
+
+def test_what_is_repeated_to_save_an_import_is_the_same_as_its_original() -> None:
+    assert layout.REGIONS == settings.REGIONS
+    assert trace_tree.GENERATION_ATTRIBUTE == telemetry.GENERATION_ATTRIBUTE
 
 
 def test_help_imports_nothing_heavy() -> None:
