@@ -31,6 +31,7 @@ check: $(DEV) $(TEST) ## Formatting, lints, types, architecture and contracts
 	$(BIN)/lint-imports
 	$(BIN)/python scripts/protos.py check
 	$(BIN)/python scripts/docs.py check
+	$(BIN)/python scripts/openapi.py check
 
 proto: $(DEV) ## Regenerate gen/ from proto/
 	$(BIN)/python scripts/protos.py generate
@@ -40,6 +41,7 @@ baseline: $(DEV) ## Renew the image that `buf breaking` compares with; only on p
 
 docs: $(DEV) ## Regenerate the pages and files that are made from code
 	$(BIN)/python scripts/docs.py generate
+	$(BIN)/python scripts/openapi.py write
 
 format: $(DEV) ## Format and fix what can be fixed
 	$(BIN)/ruff format .

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from urllib.parse import unquote
 
@@ -18,6 +19,7 @@ def peer_address(peer: str) -> str:
     return plain_address(host.strip("[]"))
 
 
+@lru_cache(maxsize=4096)
 def plain_address(text: str) -> str:
     """An address in its usual spelling, IPv4 inside IPv6 as IPv4; empty when the text is none."""
     try:

@@ -16,6 +16,7 @@ from tests.support.region import TestRegion
 BATCHES = 30
 BAD_AMOUNTS = (0, -5, 2**62, -(2**63), None)
 SIZES = (1, 1, 2, 8, 24)
+ANSWERED = {"held", "replayed", "already_held", "already_captured", "already_released", "key_conflict"}
 
 
 class Play:
@@ -117,9 +118,10 @@ async def test_random_batches_are_answered_like_single_requests_in_order(
         expected = play.model.admit(asks)
         got = await admit(admitter, *asks)
         for ask, answer, right in zip(asks, got, expected, strict=True):
-            # Copies and answers from a record carry no balance.
-            assert answer[:2] == right[:2], ask
-            assert answer[2] in {right[2], None}, ask
+            assert answer[0] == right[0], ask
+            if answer[0] in ANSWERED:
+                assert answer[1] == right[1], ask
+            assert answer[2] == right[2], ask
         if play.random.random() < 0.4:
             await play.interlude(admitter, worker, superuser)
     for account, known in play.model.accounts.items():
