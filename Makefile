@@ -65,7 +65,7 @@ $(BIN)/python:
 define install
 	@if [ ! -x $(BIN)/uv ]; then $(BIN)/python -m pip install -q --disable-pip-version-check --require-hashes -r requirements/uv.txt || true; fi
 	@if [ -x $(BIN)/uv ]; then \
-	  VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install -q --no-deps --require-hashes -r requirements/$(1).txt; \
+	  VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install -q --compile-bytecode --no-deps --require-hashes -r requirements/$(1).txt; \
 	else \
 	  $(BIN)/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements/$(1).txt; \
 	fi

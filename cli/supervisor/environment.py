@@ -72,8 +72,6 @@ def for_server(
     return {
         **_regional(layout, plan, region, secrets, urls),
         "BABYSEA_VAULT_DATABASE_URL": urls.vault_roles["babysea_app"],
-        # The ledger audit reads every account's chain, which no role of the request path may.
-        "BABYSEA_ADMIN_DATABASE_URL": urls.admin,
         "BABYSEA_OPERATOR_TOKEN_FILE": str(layout.region(region).operator_token),
         "BABYSEA_GRPC_LISTEN": f"{HOST}:{plan.grpc[region]}",
     }
@@ -82,10 +80,14 @@ def for_server(
 def for_worker(
     layout: Layout, plan: Plan, region: str, secrets: RegionSecrets, urls: DatabaseUrls
 ) -> dict[str, str]:
-    """One executor."""
+    """One executor: the only program with provider credentials."""
     return {
         **_regional(layout, plan, region, secrets, urls),
         "BABYSEA_VAULT_DATABASE_URL": urls.vault_roles["babysea_worker"],
+        "BABYSEA_REPLICATE_BASE_URL": f"{plan.sandbox_url}/replicate",
+        "BABYSEA_REPLICATE_TOKEN": f"r8_sandbox_{region}",
+        "BABYSEA_FAL_BASE_URL": f"{plan.sandbox_url}/fal",
+        "BABYSEA_FAL_KEY": f"sandbox:{region}",
     }
 
 
@@ -102,10 +104,6 @@ def _regional(
         "BABYSEA_SERVICE_TOKEN_FILE": str(place.service_token),
         "BABYSEA_API_BASE_URL": plan.api_url(region),
         "BABYSEA_STORAGE_URL": place.storage.as_uri(),
-        "BABYSEA_REPLICATE_BASE_URL": f"{plan.sandbox_url}/replicate",
-        "BABYSEA_REPLICATE_TOKEN": f"r8_sandbox_{region}",
-        "BABYSEA_FAL_BASE_URL": f"{plan.sandbox_url}/fal",
-        "BABYSEA_FAL_KEY": f"sandbox:{region}",
     }
 
 

@@ -41,6 +41,7 @@ _REFUSALS = {
     "bad_amount": error_reason_pb2.ERROR_REASON_INTERNAL_ERROR,
 }
 _RETRY_AFTER_SECONDS = "1"
+_DATABASE_ERRORS = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +122,18 @@ class AdmissionDesk:
     async def _decide(self, item: store.Admission) -> store.Verdict:
         try:
             return await self._combiner.submit(item, item.account.int)
-        except (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except _DATABASE_ERRORS as error:
             # The account's row stayed locked for the 2 s that a repeated key waits for its first request.
             if item.key is not None and isinstance(driver_error(error), asyncpg.LockNotAvailableError):
                 raise BabySeaError(error_reason_pb2.ERROR_REASON_IDEMPOTENCY_IN_PROGRESS) from None
+            first = error
+        # Once more with the same id: after a restart of the database the pool's first connection is a dead one, and a
+        # commit whose answer was lost is answered from its record.
+        try:
+            return await self._combiner.submit(item, item.account.int)
+        except _DATABASE_ERRORS as error:
             safe = safe_error(error)
-            if not rolled_back(error):
+            if not (rolled_back(first) and rolled_back(error)):
                 # The commit may have happened: only asking again with the same request id is safe.
                 safe.details["outcome"] = "unknown"
             raise safe from None

@@ -62,6 +62,8 @@ def rolled_back(error: BaseException) -> bool:
     cause = driver_error(error)
     if isinstance(cause, asyncpg.AdminShutdownError | asyncpg.CrashShutdownError):
         return False
-    if isinstance(cause, asyncpg.CannotConnectNowError | asyncpg.TooManyConnectionsError | ConnectionRefusedError):
+    if isinstance(
+        cause, asyncpg.CannotConnectNowError | asyncpg.TooManyConnectionsError | ConnectionRefusedError
+    ):
         return True
     return isinstance(cause, asyncpg.PostgresError) and not isinstance(cause, asyncpg.PostgresConnectionError)

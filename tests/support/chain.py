@@ -63,7 +63,9 @@ async def broken_chains(connection: asyncpg.Connection) -> list[str]:
     accounts = {row["id"]: row for row in await connection.fetch("select * from ledger.account")}
     wrong.extend(f"no account {account}" for account in state if account not in accounts)
     for account, row in accounts.items():
-        if (row["version"], row["posted"], row["held"], row["head"]) != state.get(account, (0, 0, 0, NOTHING)):
+        if (row["version"], row["posted"], row["held"], row["head"]) != state.get(
+            account, (0, 0, 0, NOTHING)
+        ):
             wrong.append(f"head of {account}")
     return wrong
 

@@ -163,5 +163,5 @@ async def test_the_region_stops_sending_when_the_client_leaves(world: World) -> 
         assert reply.status_code == 200
         await sending.wait()
     async with asyncio.timeout(5):
-        while not world.us.files_cancelled:  # noqa: ASYNC110
+        while not world.us.files_cancelled:
             await asyncio.sleep(0.01)

@@ -115,7 +115,12 @@ async def cancel(connection: asyncpg.Connection, *pairs: tuple[UUID, UUID]) -> l
 
 
 async def begin(
-    connection: asyncpg.Connection, id_: UUID, token: int, attempt: UUID, ordinal: int = 1, provider: str = "fal"
+    connection: asyncpg.Connection,
+    id_: UUID,
+    token: int,
+    attempt: UUID,
+    ordinal: int = 1,
+    provider: str = "fal",
 ) -> str:
     """The word of begin_attempt."""
     query = "select generation.begin_attempt($1, $2, $3, $4, $5)"
@@ -148,7 +153,14 @@ async def fact(region: TestRegion, query: str, *values: object) -> object:
 
 async def written(region: TestRegion, account: UUID) -> dict[str, int]:
     """How many rows an account has in each table that admission writes."""
-    tables = ("ledger.hold", "ledger.transfer", "generation.claim", "generation.generation", "events.event", "events.outbox")
+    tables = (
+        "ledger.hold",
+        "ledger.transfer",
+        "generation.claim",
+        "generation.generation",
+        "events.event",
+        "events.outbox",
+    )
     connection = await region.connect()
     try:
         counts = {
@@ -156,7 +168,8 @@ async def written(region: TestRegion, account: UUID) -> dict[str, int]:
             for table in tables
         }
         counts["runtime.job"] = await connection.fetchval(
-            "select count(*) from runtime.job j join generation.generation g using (id) where g.account_id = $1", account
+            "select count(*) from runtime.job j join generation.generation g using (id) where g.account_id = $1",
+            account,
         )
         return counts
     finally:
@@ -165,7 +178,9 @@ async def written(region: TestRegion, account: UUID) -> dict[str, int]:
 
 async def event_versions(region: TestRegion, aggregate: UUID) -> list[tuple[int, str]]:
     """Version and type of an aggregate's events, in the order of their versions."""
-    query = "select aggregate_version, type from events.event where aggregate_id = $1 order by aggregate_version"
+    query = (
+        "select aggregate_version, type from events.event where aggregate_id = $1 order by aggregate_version"
+    )
     connection = await region.connect()
     try:
         return [tuple(row) for row in await connection.fetch(query, aggregate)]

@@ -58,7 +58,9 @@ class Model:
 
     def _one(self, ask: Ask, fresh: set[UUID]) -> Answer:
         claim = self.claims.get((ask.account, ask.key)) if ask.key is not None else None
-        if claim is not None:
+        known = ask.id in self.holds and ask.id not in fresh
+        # A retry of an older id is answered from its record though its key was taken over in this very batch.
+        if claim is not None and not (known and claim[0] in fresh):
             generation, fingerprint = claim
             if fingerprint != ask.fingerprint:
                 return "key_conflict", None, None

@@ -8,7 +8,16 @@ from uuid import UUID, uuid4
 import asyncpg
 import pytest
 
-from tests.integration.admission.calling import Ask, End, admit, assert_events_are_whole, cancel, mark, settle, written
+from tests.integration.admission.calling import (
+    Ask,
+    End,
+    admit,
+    assert_events_are_whole,
+    cancel,
+    mark,
+    settle,
+    written,
+)
 from tests.integration.admission.model import Account, Model
 from tests.support.chain import assert_money_is_clean
 from tests.support.region import TestRegion
@@ -32,9 +41,16 @@ class Play:
     async def prepare(self, region: TestRegion, superuser: asyncpg.Connection) -> None:
         """Accounts of every sort, with usable and useless API keys."""
         for n in range(5):
-            credit, limit, frozen, line = self.random.randrange(1, 60_000), self.random.choice([3, 40, 10**6]), n == 4, (n == 3) * 900
+            credit, limit, frozen, line = (
+                self.random.randrange(1, 60_000),
+                self.random.choice([3, 40, 10**6]),
+                n == 4,
+                (n == 3) * 900,
+            )
             account = await region.new_account(credit=credit, in_flight=limit)
-            await superuser.execute("update ledger.account set frozen = $2, credit_line = $3 where id = $1", account, frozen, line)
+            await superuser.execute(
+                "update ledger.account set frozen = $2, credit_line = $3 where id = $1", account, frozen, line
+            )
             self.accounts.append(account)
             self.model.accounts[account] = Account(credit, limit, frozen, line, version=1)
             for revoked in (False, True):
@@ -67,7 +83,11 @@ class Play:
         chance = dice.random()
         if before and chance < 0.1:
             copy = dice.choice(before)
-            return copy if copy.key is None else Ask(copy.account, copy.amount, uuid4(), copy.key, copy.api_key, copy.fingerprint)
+            return (
+                copy
+                if copy.key is None
+                else Ask(copy.account, copy.amount, uuid4(), copy.key, copy.api_key, copy.fingerprint)
+            )
         if self.asked and chance < 0.2:
             return dice.choice(self.asked)
         account = uuid4() if chance > 0.98 else dice.choice(self.accounts)
@@ -79,7 +99,9 @@ class Play:
         used = dice.choice(self.asked).id if self.asked and dice.random() < 0.03 else uuid4()
         return Ask(account, amount, used, key, api_key, fingerprint)
 
-    async def interlude(self, admitter: asyncpg.Connection, worker: asyncpg.Connection, superuser: asyncpg.Connection) -> None:
+    async def interlude(
+        self, admitter: asyncpg.Connection, worker: asyncpg.Connection, superuser: asyncpg.Connection
+    ) -> None:
         """What happens between admissions: ends, grants and keys that expire."""
         held = [id_ for id_, hold in self.model.holds.items() if hold.state == "held"]
         for id_ in self.random.sample(held, min(4, len(held))):
@@ -103,13 +125,19 @@ class Play:
             owner, key = self.random.choice(list(self.model.claims))
             del self.model.claims[owner, key]
             await superuser.execute(
-                "update generation.claim set expires_at = now() - interval '1 s' where account_id = $1 and key = $2", owner, key
+                "update generation.claim set expires_at = now() - interval '1 s' where account_id = $1 and key = $2",
+                owner,
+                key,
             )
 
 
 @pytest.mark.parametrize("seed", range(20))
 async def test_random_batches_are_answered_like_single_requests_in_order(
-    region: TestRegion, admitter: asyncpg.Connection, worker: asyncpg.Connection, superuser: asyncpg.Connection, seed: int
+    region: TestRegion,
+    admitter: asyncpg.Connection,
+    worker: asyncpg.Connection,
+    superuser: asyncpg.Connection,
+    seed: int,
 ) -> None:
     play = Play(seed)
     await play.prepare(region, superuser)
@@ -125,7 +153,9 @@ async def test_random_batches_are_answered_like_single_requests_in_order(
         if play.random.random() < 0.4:
             await play.interlude(admitter, worker, superuser)
     for account, known in play.model.accounts.items():
-        row = await superuser.fetchrow("select posted, held, open_holds, version from ledger.account where id = $1", account)
+        row = await superuser.fetchrow(
+            "select posted, held, open_holds, version from ledger.account where id = $1", account
+        )
         assert row is not None
         assert tuple(row) == (known.posted, known.held, known.open_holds, known.version)
         holds = sum(hold.account == account for hold in play.model.holds.values())

@@ -16,7 +16,9 @@ from tests.support.region import TestRegion
 HELD = {"ledger.hold": 1, "ledger.transfer": 2, "generation.generation": 1, "runtime.job": 1}
 
 
-async def over_connections(region: TestRegion, asks: list[Ask], n: int = 8) -> list[tuple[str, UUID | None, int | None]]:
+async def over_connections(
+    region: TestRegion, asks: list[Ask], n: int = 8
+) -> list[tuple[str, UUID | None, int | None]]:
     """Sends each request in a call of its own, over a few connections at once."""
     async with connected(region, "babysea_admitter", n) as connections:
         queue = list(asks)
@@ -65,7 +67,9 @@ async def test_a_limit_of_seven_admits_exactly_seven_of_a_hundred(region: TestRe
 
 
 @pytest.mark.parametrize("key", [None, b"key"])
-async def test_a_retry_while_the_first_is_uncommitted_waits_and_hears_of_it(region: TestRegion, key: bytes | None) -> None:
+async def test_a_retry_while_the_first_is_uncommitted_waits_and_hears_of_it(
+    region: TestRegion, key: bytes | None
+) -> None:
     account = await region.new_account(credit=5)
     ask = Ask(account, key=key)
     async with connected(region, "babysea_admitter", 2) as (first, second):
@@ -118,9 +122,7 @@ async def test_batches_over_the_same_accounts_in_opposite_order_never_deadlock(r
                 assert set(await words(connection, *(Ask(account) for account in order))) == {"held"}
 
         backwards = accounts[::-1]
-        await asyncio.gather(
-            *(work(c, accounts if n % 2 else backwards) for n, c in enumerate(connections))
-        )
+        await asyncio.gather(*(work(c, accounts if n % 2 else backwards) for n, c in enumerate(connections)))
     await assert_money_is_clean(region)
 
 
@@ -130,7 +132,8 @@ async def _is_waiting(region: TestRegion, connection: asyncpg.Connection) -> Non
     try:
         async with asyncio.timeout(10):
             while not await watcher.fetchval(
-                "select wait_event_type = 'Lock' from pg_stat_activity where pid = $1", connection.get_server_pid()
+                "select wait_event_type = 'Lock' from pg_stat_activity where pid = $1",
+                connection.get_server_pid(),
             ):
                 await asyncio.sleep(0)
     finally:

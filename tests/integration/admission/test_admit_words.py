@@ -75,10 +75,14 @@ async def test_a_key_replays_until_it_expires_and_is_then_taken_over(
     account = await region.new_account(credit=100)
     first = Ask(account, key=b"key")
     assert await words(admitter, first) == ["held"]
-    assert [answer[:2] for answer in await admit(admitter, Ask(account, key=b"key"))] == [("replayed", first.id)]
+    assert [answer[:2] for answer in await admit(admitter, Ask(account, key=b"key"))] == [
+        ("replayed", first.id)
+    ]
     other = Ask(account, key=b"key", fingerprint=b"other")
     assert [answer[:2] for answer in await admit(admitter, other)] == [("key_conflict", None)]
-    await superuser.execute("update generation.claim set expires_at = $2 where account_id = $1", account, PAST)
+    await superuser.execute(
+        "update generation.claim set expires_at = $2 where account_id = $1", account, PAST
+    )
     assert [answer[:2] for answer in await admit(admitter, other)] == [("held", other.id)]
     replay = Ask(account, key=b"key", fingerprint=b"other")
     assert [answer[:2] for answer in await admit(admitter, replay)] == [("replayed", other.id)]
@@ -176,10 +180,15 @@ async def test_an_id_that_is_used_otherwise_in_its_own_batch_is_a_conflict(
 ) -> None:
     account = await region.new_account(credit=100)
     first = Ask(account)
-    assert await words(admitter, first, Ask(account, id=first.id, fingerprint=b"other")) == ["held", "conflict"]
+    assert await words(admitter, first, Ask(account, id=first.id, fingerprint=b"other")) == [
+        "held",
+        "conflict",
+    ]
 
 
-async def test_one_id_under_two_keys_in_a_batch_moves_nothing(region: TestRegion, admitter: asyncpg.Connection) -> None:
+async def test_one_id_under_two_keys_in_a_batch_moves_nothing(
+    region: TestRegion, admitter: asyncpg.Connection
+) -> None:
     account = await region.new_account(credit=100)
     first = Ask(account, key=b"one")
     before = await written(region, account)
@@ -240,7 +249,9 @@ async def test_an_admission_is_one_row_everywhere_and_its_job_is_due(
         "events.outbox": 2,
         "runtime.job": 1,
     }
-    assert await fact(region, "select run_after <= now() and worker is null from runtime.job where id = $1", ask.id)
+    assert await fact(
+        region, "select run_after <= now() and worker is null from runtime.job where id = $1", ask.id
+    )
     assert await fact(region, "select state from generation.generation where id = $1", ask.id) == "pending"
 
 

@@ -29,7 +29,9 @@ async def jobs(region: TestRegion, n: int) -> set[UUID]:
     ids = [uuid4() for _ in range(n)]
     connection = await region.connect()
     try:
-        await connection.executemany("insert into runtime.job (id, run_after) values ($1, now())", [(id_,) for id_ in ids])
+        await connection.executemany(
+            "insert into runtime.job (id, run_after) values ($1, now())", [(id_,) for id_ in ids]
+        )
     finally:
         await connection.close()
     return set(ids)
@@ -56,7 +58,10 @@ async def test_eight_claimers_share_five_hundred_jobs_and_no_job_has_two_holders
             worker, mine = await new_worker(region), 0
             while True:
                 rows = await connection.fetch("select id, token from runtime.claim($1, 7)", worker)
-                if not rows and await fact(region, "select count(*) from runtime.job where worker is null") == 0:
+                if (
+                    not rows
+                    and await fact(region, "select count(*) from runtime.job where worker is null") == 0
+                ):
                     return mine
                 taken.extend((row["id"], row["token"]) for row in rows)
                 mine += len(rows)
@@ -105,7 +110,10 @@ async def test_a_zombie_is_shut_out_as_soon_as_its_job_is_reclaimed(region: Test
     engine = region.databases.worker
     account = await region.new_account(credit=100)
     ask = Ask(account)
-    async with connected(region, "babysea_admitter", 1) as (admitter,), connected(region, "babysea_worker", 1) as (worker,):
+    async with (
+        connected(region, "babysea_admitter", 1) as (admitter,),
+        connected(region, "babysea_worker", 1) as (worker,),
+    ):
         assert await words(admitter, ask) == ["held"]
         zombie = await new_worker(region)
         (held,) = await leases.claim(engine, zombie, 10)
@@ -186,7 +194,10 @@ async def test_jobs_that_are_freed_while_they_end_in_batches_never_deadlock(
     region: TestRegion, shut_out: str, ending: str
 ) -> None:
     account = await region.new_account(credit=10**6, in_flight=10**6)
-    async with connected(region, "babysea_admitter", 1) as (admitter,), connected(region, "babysea_worker", 1) as (worker,):
+    async with (
+        connected(region, "babysea_admitter", 1) as (admitter,),
+        connected(region, "babysea_worker", 1) as (worker,),
+    ):
         for _ in range(25):
             # Claimed from the highest id down, so that a scan by worker meets them in the opposite order of their ids.
             asks = sorted((Ask(account) for _ in range(40)), key=lambda ask: ask.id, reverse=True)

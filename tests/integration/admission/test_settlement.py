@@ -29,7 +29,9 @@ from tests.support.region import TestRegion
 FILE = {"storage_key": "a/b.png", "content_type": "image/png", "size_bytes": 3, "sha256": "ab" * 32}
 
 
-async def admitted(region: TestRegion, admitter: asyncpg.Connection, n: int = 1, credit: int = 10_000) -> tuple[UUID, list[UUID]]:
+async def admitted(
+    region: TestRegion, admitter: asyncpg.Connection, n: int = 1, credit: int = 10_000
+) -> tuple[UUID, list[UUID]]:
     """An account and some generations of it, at 5 micro-dollars each."""
     account = await region.new_account(credit=credit)
     asks = [Ask(account) for _ in range(n)]
@@ -163,7 +165,9 @@ async def test_a_stale_settlement_beside_the_rightful_one_in_a_batch_loses(
     await assert_money_is_clean(region)
 
 
-async def test_an_end_is_the_end(region: TestRegion, admitter: asyncpg.Connection, worker: asyncpg.Connection) -> None:
+async def test_an_end_is_the_end(
+    region: TestRegion, admitter: asyncpg.Connection, worker: asyncpg.Connection
+) -> None:
     account, (canceled, succeeded, failed) = await admitted(region, admitter, 3)
     assert await cancel(admitter, (account, canceled)) == [("canceled", False)]
     assert await settle(admitter, End(succeeded), End(failed, 0, state="failed")) == ["settled", "settled"]
@@ -226,7 +230,10 @@ async def test_another_accounts_generation_is_unknown_to_a_cancel(
     before = await snapshot(region, id_)
     assert await cancel(admitter, (stranger, id_), (stranger, uuid4())) == [("unknown", False)] * 2
     assert await snapshot(region, id_) == before
-    assert await cancel(admitter, (account, id_), (account, id_)) == [("canceled", False), ("already_canceled", False)]
+    assert await cancel(admitter, (account, id_), (account, id_)) == [
+        ("canceled", False),
+        ("already_canceled", False),
+    ]
     await assert_money_is_clean(region)
 
 
@@ -252,7 +259,9 @@ async def test_a_capture_that_the_hold_does_not_cover_ends_nothing(
     await assert_money_is_clean(region)
 
 
-async def test_a_success_that_charges_nothing_is_refused(region: TestRegion, admitter: asyncpg.Connection) -> None:
+async def test_a_success_that_charges_nothing_is_refused(
+    region: TestRegion, admitter: asyncpg.Connection
+) -> None:
     _, (id_,) = await admitted(region, admitter)
     with pytest.raises(asyncpg.RaiseError):
         await settle(admitter, End(id_, 0))
@@ -298,7 +307,9 @@ async def test_one_job_of_a_provider_belongs_to_one_attempt(
         await record(worker, two, 0, second, "accepted", job_id="the-job")
 
 
-async def test_two_hundred_cancels_raced_against_settlements_end_each_generation_once(region: TestRegion) -> None:
+async def test_two_hundred_cancels_raced_against_settlements_end_each_generation_once(
+    region: TestRegion,
+) -> None:
     async with connected(region, "babysea_admitter", 2) as (one, two):
         account, ids = await admitted(region, one, 200)
         captured = 0
@@ -317,7 +328,10 @@ async def test_two_hundred_cancels_raced_against_settlements_end_each_generation
             captured += (5 if round_ % 3 else 2) * (settled == "settled")
         settlements = "select count(*) from ledger.transfer where account_id = $1 and kind in ('c', 'r')"
         assert await fact(region, settlements, account) == 200
-        assert await fact(region, "select posted from ledger.account where id = $1", account) == 10_000 - captured
+        assert (
+            await fact(region, "select posted from ledger.account where id = $1", account)
+            == 10_000 - captured
+        )
         assert await fact(region, "select held from ledger.account where id = $1", account) == 0
     await assert_events_are_whole(region)
     await assert_money_is_clean(region)

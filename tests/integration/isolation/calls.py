@@ -57,7 +57,10 @@ class Rpc:
     async def call(self, stack: Stack, metadata: Metadata, request: Message | None = None) -> Status:
         """Calls it with a request, or with an empty one."""
         message = request if request is not None else GetMessageClass(self.descriptor.input_type)()
-        serialize, parse = type(message).SerializeToString, GetMessageClass(self.descriptor.output_type).FromString
+        serialize, parse = (
+            type(message).SerializeToString,
+            GetMessageClass(self.descriptor.output_type).FromString,
+        )
         try:
             if self.descriptor.server_streaming:
                 stream: Any = stack.channel.unary_stream(self.path, serialize, parse)

@@ -72,7 +72,9 @@ async def new_tenant(region: TestRegion) -> Tenant:
         assert [verdict.word for verdict in verdicts] == ["held", "held"]
         me, attempts = uuid7(), (uuid7(), uuid7())
         await worker.execute("select runtime.heartbeat($1, interval '1 minute', true)", me)
-        jobs = {row["id"]: row["token"] for row in await worker.fetch("select * from runtime.claim($1, 1000)", me)}
+        jobs = {
+            row["id"]: row["token"] for row in await worker.fetch("select * from runtime.claim($1, 1000)", me)
+        }
         for generation, attempt in zip((tenant.finished, tenant.running), attempts, strict=True):
             began = "select generation.begin_attempt($1, $2, $3, 1, 'replicate')"
             assert await worker.fetchval(began, generation, jobs[generation], attempt) == "begun"

@@ -25,7 +25,9 @@ CANCEL = rpc("generation.v1.GenerationService/CancelGeneration")
 READ = rpc("generation.v1.FileService/ReadFile")
 
 
-async def test_anothers_generation_is_as_absent_as_one_that_never_was(stack: Stack, customer: Customer) -> None:
+async def test_anothers_generation_is_as_absent_as_one_that_never_was(
+    stack: Stack, customer: Customer
+) -> None:
     other = await stack.customer()
     done = (await other.create()).generation.generation_id
     await other.finished(done)
@@ -40,7 +42,9 @@ async def test_anothers_generation_is_as_absent_as_one_that_never_was(stack: Sta
         assert len(set(statuses)) == 1, method.path
     # Nothing happened to them.
     assert (await other.get(running)).generation.state in {1, 2}
-    assert (await CANCEL.call(stack, other.metadata, pb.CancelGenerationRequest(generation_id=running))).reason == ""
+    assert (
+        await CANCEL.call(stack, other.metadata, pb.CancelGenerationRequest(generation_id=running))
+    ).reason == ""
     assert await stack.region.audit() == []
 
 
@@ -66,7 +70,9 @@ async def test_a_customers_lists_show_its_own_generations_only(stack: Stack, cus
     assert {each.account_id for each in foreign.generations} <= {str(customer.account_id)}
 
 
-async def test_a_forged_page_token_is_an_invalid_value_and_never_a_fault(stack: Stack, customer: Customer) -> None:
+async def test_a_forged_page_token_is_an_invalid_value_and_never_a_fault(
+    stack: Stack, customer: Customer
+) -> None:
     listing = rpc("generation.v1.GenerationService/ListGenerations")
     for key in ("x|y", "2026-01-01|x", "|", "2026-01-01T00:00:00+00:00|' or true", "\0|\0", "a|b|c", "ü|ü"):
         token = base64.urlsafe_b64encode(key.encode()).decode()
@@ -74,12 +80,17 @@ async def test_a_forged_page_token_is_an_invalid_value_and_never_a_fault(stack: 
         assert (await listing.call(stack, customer.metadata, request)).reason == "INVALID_INPUT", key
 
 
-async def test_one_idempotency_key_of_two_customers_makes_two_generations(stack: Stack, customer: Customer) -> None:
+async def test_one_idempotency_key_of_two_customers_makes_two_generations(
+    stack: Stack, customer: Customer
+) -> None:
     other = await stack.customer()
     made = [await who.create(idempotency_key="the-same", request_id=REQUEST_ID) for who in (customer, other)]
     assert [answer.replayed for answer in made] == [False, False]
     assert made[0].generation.generation_id != made[1].generation.generation_id
-    assert [answer.generation.account_id for answer in made] == [str(customer.account_id), str(other.account_id)]
+    assert [answer.generation.account_id for answer in made] == [
+        str(customer.account_id),
+        str(other.account_id),
+    ]
 
 
 async def test_the_ledger_answers_an_account_without_journal_like_one_that_never_was(stack: Stack) -> None:
@@ -97,9 +108,7 @@ async def test_every_wrong_file_url_gives_the_same_not_found(stack: Stack, custo
     metadata = service(stack)
     assert (await READ.call(stack, metadata, mine)).reason == ""
     assert (await READ.call(stack, metadata, theirs)).reason == ""
-    statuses = {
-        name: await READ.call(stack, metadata, request) for name, request in _wrong(mine, theirs)
-    }
+    statuses = {name: await READ.call(stack, metadata, request) for name, request in _wrong(mine, theirs)}
     assert {status.code for status in statuses.values()} == {grpc.StatusCode.NOT_FOUND}
     assert len(set(statuses.values())) == 1, statuses
     # Nor do the refused calls say, by the time in the database, which of them had a right signature.
@@ -120,7 +129,9 @@ async def test_a_removed_file_is_as_absent_as_one_that_never_was(stack: Stack, c
     assert removed.reason == "NOT_FOUND"
 
 
-async def test_a_file_is_read_by_the_gateway_alone_however_good_the_url(stack: Stack, customer: Customer) -> None:
+async def test_a_file_is_read_by_the_gateway_alone_however_good_the_url(
+    stack: Stack, customer: Customer
+) -> None:
     request = await _file(customer)
     nobody = await READ.call(stack, (), request)
     assert (nobody.code, nobody.reason) == (grpc.StatusCode.UNAUTHENTICATED, "AUTHENTICATION_REQUIRED")
@@ -189,7 +200,10 @@ def _wrong(mine: pb.ReadFileRequest, theirs: pb.ReadFileRequest) -> Iterable[tup
     yield "no expiry", changed(expires=0)
     yield "negative expiry", changed(expires=-1)
     yield "endless expiry", changed(expires=2**63 - 1)
-    yield "altered signature", changed(signature=mine.signature[:-1] + ("A" if mine.signature[-1] != "A" else "B"))
+    yield (
+        "altered signature",
+        changed(signature=mine.signature[:-1] + ("A" if mine.signature[-1] != "A" else "B")),
+    )
     yield "cut signature", changed(signature=mine.signature[:-1])
     yield "padded signature", changed(signature=mine.signature + "=")
     yield "no ASCII", changed(signature="ü" * 43)
@@ -198,5 +212,3 @@ def _wrong(mine: pb.ReadFileRequest, theirs: pb.ReadFileRequest) -> Iterable[tup
     yield "another ordinal", _signed(generation, 2)
     yield "ordinal 0", _signed(generation, 0)
     yield "unknown generation", _signed(uuid7(), 1)
-
-

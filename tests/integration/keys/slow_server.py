@@ -30,7 +30,7 @@ class SlowKeys(KeyServicer):
     ) -> pb.GetCallerKeyResponse:
         (FOLDER / "entered").touch()
         # A file is what the other process can make.
-        while not (FOLDER / "go").exists():  # noqa: ASYNC110
+        while not (FOLDER / "go").exists():
             await asyncio.sleep(0.01)
         return await super().GetCallerKey(request, context)
 

@@ -34,7 +34,7 @@ KEYS = "babysea.keys.v1.KeyService"
 
 async def until(condition: Callable[[], bool]) -> None:
     async with asyncio.timeout(30):
-        while not condition():  # noqa: ASYNC110  another process makes it true
+        while not condition():
             await asyncio.sleep(0.01)
 
 

@@ -38,7 +38,7 @@ async def test_prefer_wait_answers_201_when_done_and_202_when_not(box: Sandbox) 
     assert (done.status_code, done.json()["status"]) == (201, "succeeded")
 
     waiting = asyncio.create_task(box.replicate({"prompt": "x [[slow=5000]]"}, headers={"prefer": "wait"}))
-    while not (jobs := (await box.http.get("/_sandbox/jobs")).json()["jobs"])[1:]:  # noqa: ASYNC110
+    while not (jobs := (await box.http.get("/_sandbox/jobs")).json()["jobs"])[1:]:
         await asyncio.sleep(0.01)
     assert jobs[1]["state"] == "queued"
     box.clock.advance(6)

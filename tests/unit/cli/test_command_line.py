@@ -54,7 +54,8 @@ def test_every_command_has_help_and_takes_the_common_options_after_its_name(
         ["up", "--ports", "us=0"],
         ["up", "--ports", "us=70000"],
         ["up", "--ports", "us=8080,us=8081"],
-        ["up", "--workers", "0"],
+        ["up", "--workers", "-1"],
+        ["up", "--workers", "65"],
         ["up", "--workers", "many"],
         ["up", "--sandbox-port", "x"],
         ["up", "--det"],
@@ -69,9 +70,13 @@ def test_every_command_has_help_and_takes_the_common_options_after_its_name(
 )
 def test_wrong_usage_is_exit_code_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
-        main(arguments)
+        parser().parse_args(arguments)
     assert ended.value.code == Exit.USAGE
     assert "error: " in capsys.readouterr().err
+
+
+def test_a_stack_without_workers_can_be_asked_for() -> None:
+    assert parser().parse_args(["up", "--workers", "0"]).workers == 0
 
 
 def test_common_options_count_before_and_after_the_command() -> None:
