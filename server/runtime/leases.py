@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
+from opentelemetry.instrumentation.utils import suppress_instrumentation
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -41,24 +42,26 @@ class Job:
 
 async def heartbeat(engine: AsyncEngine, worker: UUID, lease_seconds: float, *, new: bool = False) -> bool:
     """Extends the worker's lease; False when it had run out, and the worker's jobs with it."""
-    async with statement(engine) as connection:
-        values = {"worker": worker, "lease": lease_seconds, "new": new}
-        return bool((await connection.execute(_HEARTBEAT, values)).scalar_one())
+    # What a worker does for no request in particular would drown the traces of those that it works for.
+    with suppress_instrumentation():
+        async with statement(engine) as connection:
+            values = {"worker": worker, "lease": lease_seconds, "new": new}
+            return bool((await connection.execute(_HEARTBEAT, values)).scalar_one())
 
 
 async def reclaim(engine: AsyncEngine) -> int:
     """Frees the jobs of workers that have gone silent; returns how many."""
-    async with statement(engine) as connection:
-        return int((await connection.execute(_RECLAIM)).scalar_one())
+    with suppress_instrumentation():
+        async with statement(engine) as connection:
+            return int((await connection.execute(_RECLAIM)).scalar_one())
 
 
 async def claim(engine: AsyncEngine, worker: UUID, limit: int) -> list[Job]:
     """Takes up to `limit` due jobs."""
-    async with statement(engine) as connection:
-        return [
-            Job(row.id, row.token, row.attempt)
-            for row in await connection.execute(_CLAIM, {"worker": worker, "limit": limit})
-        ]
+    with suppress_instrumentation():
+        async with statement(engine) as connection:
+            rows = await connection.execute(_CLAIM, {"worker": worker, "limit": limit})
+            return [Job(row.id, row.token, row.attempt) for row in rows]
 
 
 async def give_back(engine: AsyncEngine, job: Job, run_after: datetime) -> bool:

@@ -53,8 +53,7 @@ class Model:
     def admit(self, asks: Sequence[Ask]) -> list[Answer]:
         """The answers, by position. A copy in one batch hears "replayed" where it would hear "already_held" later."""
         fresh: set[UUID] = set()
-        answers = [self._one(ask, fresh) for ask in asks]
-        return answers
+        return [self._one(ask, fresh) for ask in asks]
 
     def _one(self, ask: Ask, fresh: set[UUID]) -> Answer:
         claim = self.claims.get((ask.account, ask.key)) if ask.key is not None else None

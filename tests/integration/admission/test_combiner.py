@@ -96,7 +96,7 @@ async def test_a_batch_that_fails_is_sent_again_one_by_one_and_only_the_bad_item
     await asyncio.sleep(0)
     send.gate.set()
     results = await asyncio.gather(first, *calls, return_exceptions=True)
-    assert [str(result) for result in results] == ["<0>", "<1>", "<2>", "poison in 1", "<4>", "<5>"]
+    assert list(map(str, results)) == ["<0>", "<1>", "<2>", "poison in 1", "<4>", "<5>"]
     assert send.sent == [[0], [1, 2, 3, 4, 5], [1], [2], [3], [4], [5]]
     assert await combiner.submit(6, 0) == "<6>"
 
@@ -112,7 +112,7 @@ async def test_a_caller_that_is_cancelled_before_its_item_went_out_takes_it_alon
     with pytest.raises(asyncio.CancelledError):
         await calls[1]
     send.gate.set()
-    assert await asyncio.gather(first, calls[0], calls[2]) == ["<0>", "<1>", "<3>"]
+    assert [await call for call in (first, calls[0], calls[2])] == ["<0>", "<1>", "<3>"]
     assert send.sent == [[0], [1, 3]]
 
 
@@ -174,13 +174,14 @@ async def test_no_caller_hangs_when_the_answers_do_not_match_the_items(answers: 
 
 
 @contextmanager
-def recorded(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
+def recorded(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[InMemorySpanExporter, trace.Tracer]]:
     """Collects the combiner's spans."""
     exporter = InMemorySpanExporter()
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
-    monkeypatch.setattr(combining, "tracer", lambda: provider.get_tracer("test"))
-    yield exporter
+    tracer = provider.get_tracer("test")
+    monkeypatch.setattr(combining, "tracer", lambda: tracer)
+    yield exporter, tracer
     provider.shutdown()
 
 
@@ -196,11 +197,11 @@ async def test_a_batch_has_a_trace_of_its_own_that_links_to_each_callers_and_a_s
         return await send(items)
 
     combiner = Combiner("test", spying)
-    with recorded(monkeypatch) as exporter:
+    with recorded(monkeypatch) as (exporter, tracer):
         callers: list[int] = []
 
         async def call(n: int) -> str:
-            with combining.tracer().start_as_current_span(f"caller {n}") as span:
+            with tracer.start_as_current_span(f"caller {n}") as span:
                 callers.append(span.get_span_context().trace_id)
                 return await combiner.submit(n, 0)
 
@@ -226,11 +227,11 @@ async def test_singles_after_a_failed_batch_join_their_own_callers_traces(
     send = Counter()
     send.poison = {1}
     combiner: Combiner[int, str] = Combiner("test", send)
-    with recorded(monkeypatch) as exporter:
+    with recorded(monkeypatch) as (exporter, tracer):
         callers: dict[int, int] = {}
 
         async def call(n: int) -> str:
-            with combining.tracer().start_as_current_span(f"caller {n}") as span:
+            with tracer.start_as_current_span(f"caller {n}") as span:
                 callers[n] = span.get_span_context().trace_id
                 return await combiner.submit(n, 0)
 

@@ -314,10 +314,14 @@ async def test_two_hundred_cancels_raced_against_settlements_end_each_generation
         account, ids = await admitted(region, one, 200)
         captured = 0
         for round_, id_ in enumerate(ids):
-            calls = [cancel(one, (account, id_)), settle(two, End(id_, 5 if round_ % 3 else 2))]
-            order = calls if round_ % 2 else calls[::-1]
-            answers = await asyncio.gather(*order)
-            (canceled, _), settled = answers[0 if round_ % 2 else 1][0], answers[1 if round_ % 2 else 0][0]
+            amount = 5 if round_ % 3 else 2
+            if round_ % 2:
+                canceling = asyncio.create_task(cancel(one, (account, id_)))
+                settling = asyncio.create_task(settle(two, End(id_, amount)))
+            else:
+                settling = asyncio.create_task(settle(two, End(id_, amount)))
+                canceling = asyncio.create_task(cancel(one, (account, id_)))
+            ((canceled, _),), (settled,) = await canceling, await settling
             assert (canceled, settled) in {
                 ("canceled", "already_canceled"),
                 ("canceled", "stale"),
@@ -325,7 +329,7 @@ async def test_two_hundred_cancels_raced_against_settlements_end_each_generation
             }
             final = await state(region, id_)
             assert final == ("succeeded" if settled == "settled" else "canceled")
-            captured += (5 if round_ % 3 else 2) * (settled == "settled")
+            captured += amount * (settled == "settled")
         settlements = "select count(*) from ledger.transfer where account_id = $1 and kind in ('c', 'r')"
         assert await fact(region, settlements, account) == 200
         assert (
@@ -358,3 +362,48 @@ async def test_a_settlement_waits_for_an_uncommitted_cancel_and_gives_way(region
         assert await late == ["stale"]
         assert [answer[0] for answer in await admit(one, Ask(account, id=id_))] == ["already_released"]
     await assert_money_is_clean(region)
+
+
+async def test_a_cancel_ends_no_generation_whose_job_it_did_not_lock(
+    region: TestRegion, worker: asyncpg.Connection
+) -> None:
+    async with (
+        connected(region, "babysea_admitter", 2) as (one, two),
+        connected(region, "babysea_worker", 1) as (holder,),
+    ):
+        account, (first,) = await admitted(region, one)
+        late = Ask(account)
+        holding, working = holder.transaction(), worker.transaction()
+        await holding.start()
+        assert await begin(holder, first, 0, uuid4()) == "begun"
+        canceling = asyncio.create_task(cancel(two, (account, first), (account, late.id)))
+        await _blocked_or_done(region, two, holder, canceling)
+        # Admitted while the cancel waits for its first job: too late for the cancel to have locked this one's.
+        assert await words(one, late) == ["held"]
+        await working.start()
+        await worker.fetchval("select generation.note_cancel_sent($1, 0, $2)", late.id, uuid4())
+        await holding.commit()
+        await _blocked_or_done(region, two, worker, canceling)
+        # A worker locks the job first, then the generation; a cancel that went the other way round would deadlock.
+        assert await begin(worker, late.id, 0, uuid4()) in {"begun", "ended"}
+        await working.commit()
+        assert (await canceling)[0] == ("canceled", True)
+    await assert_money_is_clean(region)
+
+
+async def _blocked_or_done(
+    region: TestRegion,
+    waiting: asyncpg.Connection,
+    by: asyncpg.Connection,
+    task: asyncio.Task[list[tuple[str, bool]]],
+) -> None:
+    """Returns once a connection's statement waits for another connection, or has ended."""
+    watcher = await region.connect()
+    try:
+        async with asyncio.timeout(10):
+            while not task.done() and not await watcher.fetchval(
+                "select $2::int = any (pg_blocking_pids($1))", waiting.get_server_pid(), by.get_server_pid()
+            ):
+                await asyncio.sleep(0)
+    finally:
+        await watcher.close()

@@ -94,7 +94,7 @@ class Storm:
 
     async def settle(self, connection: asyncpg.Connection, dice: random.Random) -> list[str]:
         """Batches of successes and failures, some of them twice or unknown."""
-        chosen = self._some(dice) + [uuid4()]
+        chosen = [*self._some(dice), uuid4()]
         ends = [
             End(id_, 0, token=dice.choice((0, 0, 0, 1)), state="failed")
             if dice.random() < 0.5

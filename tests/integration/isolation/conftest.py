@@ -63,7 +63,6 @@ def said(spans: InMemorySpanExporter) -> Iterator[Said]:
     ours = root.handlers[0]
     assert isinstance(ours, logging.StreamHandler)
     ours.setStream(lines)
-    spans.clear()
     try:
         yield Said(lines, spans)
     finally:
@@ -73,24 +72,17 @@ def said(spans: InMemorySpanExporter) -> Iterator[Said]:
             logging.getLogger(name).setLevel(before)
 
 
-@pytest.fixture(scope="session")
-def _memory() -> InMemorySpanExporter:
-    # A process has one tracer provider for good; one that is there already serves as well.
-    provider = trace.get_tracer_provider()
-    if not isinstance(provider, TracerProvider):
-        provider = TracerProvider()
-        trace.set_tracer_provider(provider)
-    exporter = InMemorySpanExporter()
-    provider.add_span_processor(SimpleSpanProcessor(exporter))
-    return exporter
-
-
 @pytest.fixture
-def spans(_memory: InMemorySpanExporter) -> Iterator[InMemorySpanExporter]:
+def spans(monkeypatch: pytest.MonkeyPatch) -> Iterator[InMemorySpanExporter]:
     """Everything that is traced, statements included, as in the programs."""
+    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(SimpleSpanProcessor(exporter))
+    # A process can set its provider once only; other tests of this process have theirs, or will.
+    monkeypatch.setattr(trace, "_TRACER_PROVIDER", provider)
     instrumentor = AsyncPGInstrumentor()  # type: ignore[no-untyped-call]
     instrumentor.instrument()
     try:
-        yield _memory
+        yield exporter
     finally:
         instrumentor.uninstrument()
+        provider.shutdown()

@@ -251,7 +251,7 @@ async def test_the_hold_of_a_generation_that_can_no_longer_be_read_is_released(
     admin = await stack.region.connect()
     try:
         await admin.execute("update generation.generation set deadline_at = now() where id = $1", UUID(made))
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(3):
             while (await customer.balance())[1]:
                 await asyncio.sleep(0.1)
     finally:

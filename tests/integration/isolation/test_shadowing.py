@@ -177,21 +177,28 @@ async def test_no_setting_of_a_caller_writes_a_journal_that_the_audit_refuses(
     """Every parser and plan setting that a role may change, one at a time: right words, or an error, and a clean audit."""
     switches = await _switches(region)
     assert len(switches) > 30
-    admitter = await region.connect("babysea_admitter")
-    try:
-        for name, other in switches.items():
-            await admitter.execute(f"set {name} = {other}")
-            if name in {"standard_conforming_strings", "row_security"}:
-                # Refusing to work is the caller's own loss.
-                with pytest.raises(asyncpg.PostgresError):
-                    await admitter.fetchval(ADMIT, tenant.account_id, uuid7(), tenant.key_id, 1)
+    stubborn = set()
+    for name, other in switches.items():
+        # A session of its own, so that every plan is made under the setting.
+        admitter, worker = await region.connect("babysea_admitter"), await region.connect("babysea_worker")
+        try:
+            for each in (admitter, worker):
+                await each.execute(f"set {name} = {other}")
+            try:
+                words = [
+                    await admitter.fetchval(ADMIT, tenant.account_id, uuid7(), tenant.key_id, 1),
+                    await worker.fetchval("select ledger.grant_credit($1, 1, $2)", tenant.account_id, name),
+                ]
+            except asyncpg.PostgresError:
+                stubborn.add(name)
             else:
-                word = await admitter.fetchval(ADMIT, tenant.account_id, uuid7(), tenant.key_id, 1)
-                assert word == "held", name
-            await admitter.execute("reset all")
-        assert await region.audit() == []
-    finally:
-        await admitter.close()
+                assert words == ["held", "granted"], name
+        finally:
+            await admitter.close()
+            await worker.close()
+    # Refusing to work is the caller's own loss.
+    assert stubborn <= {"row_security", "standard_conforming_strings"}
+    assert await region.audit() == []
 
 
 async def _switches(region: TestRegion) -> dict[str, str]:

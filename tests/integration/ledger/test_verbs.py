@@ -8,9 +8,10 @@ import asyncpg
 import pytest
 
 from babysea.common.v1 import error_reason_pb2
+from babysea.common.v1.paging_pb2 import PageRequest
 from kit.errors import BabySeaError
 from server.ledger import reading
-from server.runtime.paging import Page
+from server.runtime.paging import Page, page_of
 from tests.integration.ledger.verbs import capture, grant, money, release, reserve
 from tests.support.chain import assert_money_is_clean
 from tests.support.region import TestRegion
@@ -58,6 +59,31 @@ async def test_the_journal_tells_the_whole_story_newest_first(region: TestRegion
         (1, "g", 100, 100, 0),
     ]
     assert [(row.posted_after, row.held_after) for row in rows] == [(75, 0), (100, 60), (100, 0)]
+
+
+async def test_pages_of_the_journal_meet_without_gap_or_overlap(region: TestRegion) -> None:
+    account = await region.new_account(credit=100)
+    for _ in range(6):
+        assert await reserve(region, account, uuid4(), 1) == "held"
+    versions: list[int] = []
+    page = Page(size=3, offset=0, after=())
+    while True:
+        rows, total, token = await reading.entries(region.databases.app, account, None, page)
+        versions += [row.version for row in rows]
+        assert total == 7
+        if not token:
+            break
+        page = page_of(PageRequest(page_size=3, page_token=token), key_parts=1)
+    assert versions == [7, 6, 5, 4, 3, 2, 1]
+
+
+@pytest.mark.parametrize("key", ["", "x", "-1", "²", "9" * 30, "1.5"])
+async def test_a_page_token_that_the_journal_never_gave_is_refused(
+    region: TestRegion, account: UUID, key: str
+) -> None:
+    with pytest.raises(BabySeaError) as caught:
+        await reading.entries(region.databases.app, account, None, Page(size=3, offset=0, after=(key,)))
+    assert caught.value.reason == error_reason_pb2.ERROR_REASON_INVALID_INPUT
 
 
 @pytest.mark.parametrize("amount", [0, -5, 10**12 + 1, 2**63 - 1])

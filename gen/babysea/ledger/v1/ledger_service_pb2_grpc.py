@@ -78,14 +78,15 @@ class LedgerServiceServicer:
 
     def Reserve(self, request, context):
         """Sets money aside: "held", "already_held", "already_captured", "already_released", "conflict", "insufficient",
-        "concurrency_limit", "frozen", "no_account".
+        "concurrency_limit", "frozen", "no_account", "bad_amount".
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def Capture(self, request, context):
-        """Takes held money up to the hold: "captured", "already_captured", "already_released", "bad_amount", "unknown_hold".
+        """Takes held money up to the hold: "captured", "already_captured", "conflict" (another amount before),
+        "already_released", "bad_amount", "unknown_hold".
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -99,7 +100,7 @@ class LedgerServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GrantCredit(self, request, context):
-        """Adds money once per idempotency key: "granted", "already_granted", "conflict", "no_account".
+        """Adds money once per idempotency key: "granted", "already_granted", "conflict", "no_account", "bad_amount".
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -35,14 +35,16 @@ class LedgerServiceStub:
     def __new__(cls, channel: _aio.Channel) -> LedgerServiceAsyncStub: ...
     Reserve: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.ReserveRequest, _ledger_service_pb2.ReserveResponse]
     """Sets money aside: "held", "already_held", "already_captured", "already_released", "conflict", "insufficient",
-    "concurrency_limit", "frozen", "no_account".
+    "concurrency_limit", "frozen", "no_account", "bad_amount".
     """
     Capture: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.CaptureRequest, _ledger_service_pb2.CaptureResponse]
-    """Takes held money up to the hold: "captured", "already_captured", "already_released", "bad_amount", "unknown_hold"."""
+    """Takes held money up to the hold: "captured", "already_captured", "conflict" (another amount before),
+    "already_released", "bad_amount", "unknown_hold".
+    """
     Release: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.ReleaseRequest, _ledger_service_pb2.ReleaseResponse]
     """Returns held money: "released", "already_released", "already_captured", "unknown_hold"."""
     GrantCredit: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.GrantCreditRequest, _ledger_service_pb2.GrantCreditResponse]
-    """Adds money once per idempotency key: "granted", "already_granted", "conflict", "no_account"."""
+    """Adds money once per idempotency key: "granted", "already_granted", "conflict", "no_account", "bad_amount"."""
     GetBalance: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.GetBalanceRequest, _ledger_service_pb2.GetBalanceResponse]
     """What an account has."""
     ListEntries: _grpc.UnaryUnaryMultiCallable[_ledger_service_pb2.ListEntriesRequest, _ledger_service_pb2.ListEntriesResponse]
@@ -57,14 +59,16 @@ class LedgerServiceAsyncStub(LedgerServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Reserve: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.ReserveRequest, _ledger_service_pb2.ReserveResponse]  # type: ignore[assignment]
     """Sets money aside: "held", "already_held", "already_captured", "already_released", "conflict", "insufficient",
-    "concurrency_limit", "frozen", "no_account".
+    "concurrency_limit", "frozen", "no_account", "bad_amount".
     """
     Capture: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.CaptureRequest, _ledger_service_pb2.CaptureResponse]  # type: ignore[assignment]
-    """Takes held money up to the hold: "captured", "already_captured", "already_released", "bad_amount", "unknown_hold"."""
+    """Takes held money up to the hold: "captured", "already_captured", "conflict" (another amount before),
+    "already_released", "bad_amount", "unknown_hold".
+    """
     Release: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.ReleaseRequest, _ledger_service_pb2.ReleaseResponse]  # type: ignore[assignment]
     """Returns held money: "released", "already_released", "already_captured", "unknown_hold"."""
     GrantCredit: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.GrantCreditRequest, _ledger_service_pb2.GrantCreditResponse]  # type: ignore[assignment]
-    """Adds money once per idempotency key: "granted", "already_granted", "conflict", "no_account"."""
+    """Adds money once per idempotency key: "granted", "already_granted", "conflict", "no_account", "bad_amount"."""
     GetBalance: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.GetBalanceRequest, _ledger_service_pb2.GetBalanceResponse]  # type: ignore[assignment]
     """What an account has."""
     ListEntries: _aio.UnaryUnaryMultiCallable[_ledger_service_pb2.ListEntriesRequest, _ledger_service_pb2.ListEntriesResponse]  # type: ignore[assignment]
@@ -82,7 +86,7 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_ledger_service_pb2.ReserveResponse, _abc.Awaitable[_ledger_service_pb2.ReserveResponse]]:
         """Sets money aside: "held", "already_held", "already_captured", "already_released", "conflict", "insufficient",
-        "concurrency_limit", "frozen", "no_account".
+        "concurrency_limit", "frozen", "no_account", "bad_amount".
         """
 
     @_abc_1.abstractmethod
@@ -91,7 +95,9 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ledger_service_pb2.CaptureRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_ledger_service_pb2.CaptureResponse, _abc.Awaitable[_ledger_service_pb2.CaptureResponse]]:
-        """Takes held money up to the hold: "captured", "already_captured", "already_released", "bad_amount", "unknown_hold"."""
+        """Takes held money up to the hold: "captured", "already_captured", "conflict" (another amount before),
+        "already_released", "bad_amount", "unknown_hold".
+        """
 
     @_abc_1.abstractmethod
     def Release(
@@ -107,7 +113,7 @@ class LedgerServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ledger_service_pb2.GrantCreditRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_ledger_service_pb2.GrantCreditResponse, _abc.Awaitable[_ledger_service_pb2.GrantCreditResponse]]:
-        """Adds money once per idempotency key: "granted", "already_granted", "conflict", "no_account"."""
+        """Adds money once per idempotency key: "granted", "already_granted", "conflict", "no_account", "bad_amount"."""
 
     @_abc_1.abstractmethod
     def GetBalance(
