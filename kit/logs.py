@@ -17,7 +17,10 @@ class JsonFormatter(logging.Formatter):
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),
             "logger": record.name,
-            "message": record.getMessage(),
+            # asyncio appends the failed task or handle, whose text quotes its exception.
+            "message": record.getMessage().split("\n", 1)[0]
+            if record.name == "asyncio"
+            else record.getMessage(),
         }
         line.update(getattr(record, "facts", {}))
         if record.exc_info and record.exc_info[0] is not None:

@@ -37,7 +37,8 @@ class Settings(BaseSettings):
         SecretStr(""), description="PostgreSQL URL of the role babysea_worker."
     )
     admin_database_url: SecretStr = Field(
-        SecretStr(""), description="PostgreSQL URL of a role that may run migrations; only `babysea migrate` needs it."
+        SecretStr(""),
+        description="PostgreSQL URL of a role that may run migrations; only `babysea migrate` needs it.",
     )
     vault_database_url: SecretStr = Field(
         SecretStr(""), description="PostgreSQL URL of the vault database, which keeps wrapped data keys only."

@@ -5,6 +5,7 @@ No provider is called here, so a slow or dead provider never slows a POST and a 
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -17,7 +18,7 @@ from babysea.generation.v1 import generation_pb2, generation_service_pb2
 from kit.clock import Clock
 from kit.errors import BabySeaError, invalid
 from kit.ids import derived_uuid7, uuid7
-from kit.telemetry import GENERATION_ATTRIBUTE, traceparent, tracer
+from kit.telemetry import GENERATION_ATTRIBUTE, span, traceparent
 from server.catalog import Catalog
 from server.generation import store
 from server.generation.pricing import price_micros
@@ -41,6 +42,7 @@ _REFUSALS = {
     "bad_amount": error_reason_pb2.ERROR_REASON_INTERNAL_ERROR,
 }
 _RETRY_AFTER_SECONDS = "1"
+_log = logging.getLogger(__name__)
 _DATABASE_ERRORS = (SQLAlchemyError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 
 
@@ -86,16 +88,14 @@ class AdmissionDesk:
         generation_id = derived_uuid7(seed, b"generation", holder.account_id.bytes)
         now = self._clock.now()
         card = model.card_at(now)
-        with tracer().start_as_current_span(
-            "admission", attributes={GENERATION_ATTRIBUTE: str(generation_id)}
-        ):
+        with span("admission", attributes={GENERATION_ATTRIBUTE: str(generation_id)}):
             canonical = request.to_json()
             item = store.Admission(
                 account=holder.account_id,
                 id=generation_id,
                 api_key=holder.key_id,
-                key=self._claim_key(request, message.idempotency_key),
-                fingerprint=self._fingerprint(canonical, message.provider_order),
+                key=self._claim_key(holder.account_id, request, message.idempotency_key),
+                fingerprint=self._fingerprint(holder.account_id, canonical, message.provider_order),
                 amount=price_micros(model, request, card),
                 rate_card=card.version,
                 deadline=now + timedelta(seconds=model.deadline_seconds),
@@ -116,7 +116,7 @@ class AdmissionDesk:
             verdict.word == "replayed" or verdict.word.startswith("already_")
         ):
             record = await self._reading.get(holder.account_id, verdict.generation_id)
-            return Admitted(record.generation, replayed=verdict.word == "replayed")
+            return Admitted(record.generation, replayed=verdict.word == "replayed" and item.key is not None)
         raise self._refusal(verdict.word, holder)
 
     async def _decide(self, item: store.Admission) -> store.Verdict:
@@ -132,20 +132,23 @@ class AdmissionDesk:
         try:
             return await self._combiner.submit(item, item.account.int)
         except _DATABASE_ERRORS as error:
+            _log.exception("an admission met a fault of the database")
             safe = safe_error(error)
             if not (rolled_back(first) and rolled_back(error)):
                 # The commit may have happened: only asking again with the same request id is safe.
                 safe.details["outcome"] = "unknown"
             raise safe from None
 
-    def _claim_key(self, request: GenerationRequest, idempotency_key: str) -> bytes | None:
+    def _claim_key(self, account_id: UUID, request: GenerationRequest, idempotency_key: str) -> bytes | None:
         if not idempotency_key:
             return None
         scope = f"{request.media}\n{request.model_identifier}\n{idempotency_key}"
-        return self._envelope.keyed_hash("idempotency-key", scope.encode())
+        return self._envelope.keyed_hash("idempotency-key", account_id.bytes + scope.encode())
 
-    def _fingerprint(self, canonical: bytes, provider_order: str) -> bytes:
-        return self._envelope.keyed_hash("generation-request", canonical + b"\x00" + provider_order.encode())
+    def _fingerprint(self, account_id: UUID, canonical: bytes, provider_order: str) -> bytes:
+        # With the account inside, equal requests of two tenants leave nothing equal behind.
+        content = account_id.bytes + canonical + b"\x00" + provider_order.encode()
+        return self._envelope.keyed_hash("generation-request", content)
 
     def _refusal(self, word: str, holder: KeyHolder) -> BabySeaError:
         details = {}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -71,8 +71,8 @@ def _key(page: Page) -> tuple[datetime, UUID] | None:
     if not page.after:
         return None
     try:
-        return datetime.fromisoformat(page.after[0]), UUID(page.after[1])
-    except ValueError:
+        return datetime.fromisoformat(page.after[0]).astimezone(UTC), UUID(page.after[1])
+    except (ValueError, OverflowError):
         raise invalid("page.page_token", "The page token is not one that this list gave.") from None
 
 

@@ -18,6 +18,8 @@ async def capture(engine: AsyncEngine, hold_id: UUID, amount: int) -> str:
     "captured", "already_captured" (the same amount before), "conflict" (another amount before), "already_released",
     "bad_amount" (more than was held), "unknown_hold".
     """
+    if amount < 1:
+        return "bad_amount"
     word = await store.settle(engine, hold_id, amount)
     if word != "already_captured":
         return word

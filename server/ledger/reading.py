@@ -34,7 +34,7 @@ async def entries(
     """One page of journal rows, newest first, the number of all, and the next page's token."""
     before = _NEWEST
     if page.after:
-        if not page.after[0].isdigit():
+        if not (page.after[0].isascii() and page.after[0].isdecimal() and len(page.after[0]) < 19):
             raise invalid("page.page_token", "The page token is not one that this list gave.")
         before = int(page.after[0])
     async with tenant_transaction(app, account_id) as connection:

@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 
 from opentelemetry import trace
 
-from kit.telemetry import tracer
+from kit.telemetry import span
 from server.runtime.database import forget_database_wait, note_database_wait
 
 Item = TypeVar("Item")
@@ -90,10 +90,8 @@ class Combiner(Generic[Item, Result]):
     async def _together(self, batch: list[_Waiting[Item, Result]]) -> None:
         attributes = {"babysea.batch_size": len(batch)}
         try:
-            with tracer().start_as_current_span(
-                self._name, links=[waiting.link for waiting in batch], attributes=attributes
-            ):
-                results = await self._send([waiting.item for waiting in batch])
+            with span(self._name, links=[waiting.link for waiting in batch], attributes=attributes):
+                results = await self._sent([waiting.item for waiting in batch])
         except Exception:  # noqa: BLE001 - whatever it was, each item finds out alone
             for waiting in batch:
                 await self._alone(waiting)
@@ -118,5 +116,11 @@ class Combiner(Generic[Item, Result]):
 
     async def _one(self, item: Item) -> Result:
         forget_database_wait()
-        with tracer().start_as_current_span(self._name, attributes={"babysea.batch_size": 1}):
-            return (await self._send([item]))[0]
+        with span(self._name, attributes={"babysea.batch_size": 1}):
+            return (await self._sent([item]))[0]
+
+    async def _sent(self, items: Sequence[Item]) -> Sequence[Result]:
+        results = await self._send(items)
+        if len(results) != len(items):
+            raise RuntimeError(f"{self._name} gave {len(results)} answers to {len(items)} items")
+        return results

@@ -59,6 +59,7 @@ def asyncpg_url(url: str) -> URL:
 def _engine(url: str, size: int, *, autocommit: bool = False) -> AsyncEngine:
     engine = create_async_engine(
         asyncpg_url(url),
+        hide_parameters=True,
         pool_size=size,
         max_overflow=0,
         pool_timeout=5,

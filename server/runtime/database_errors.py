@@ -44,6 +44,10 @@ def driver_error(error: BaseException) -> BaseException:
 def safe_error(error: BaseException) -> BabySeaError:
     """SERVICE_UNAVAILABLE where the database is away or busy, INTERNAL_ERROR for everything else; no text leaks."""
     cause = driver_error(error)
+    if isinstance(cause, asyncpg.DataError):
+        return BabySeaError(
+            error_reason_pb2.ERROR_REASON_INVALID_INPUT, "The request holds a value that cannot be stored."
+        )
     away = isinstance(error, PoolTimeout | InterfaceError) or isinstance(cause, _UNAVAILABLE)
     if isinstance(error, DBAPIError) and error.connection_invalidated:
         away = True

@@ -11,7 +11,10 @@ import binascii
 import hashlib
 import hmac
 import os
+import time
 from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
 from uuid import UUID
 
 from cryptography.exceptions import InvalidTag
@@ -23,17 +26,33 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 _FORMAT = b"\x01"
 _NONCE_BYTES = 12
+_HEADER_BYTES = len(_FORMAT) + _NONCE_BYTES
+_TAG_BYTES = 16
 _CACHED_KEYS = 10_000
+_FRESH_SECONDS = 60.0
+"""How long a data key is used without asking the vault again: so soon every process follows a destruction."""
 
 _INSERT = text(
     "insert into vault.data_key (account_id, wrapped) values (:account, :wrapped) on conflict (account_id) do nothing"
 )
 _SELECT = text("select wrapped from vault.data_key where account_id = :account")
-_DESTROY = text("update vault.data_key set wrapped = null, destroyed_at = now() where account_id = :account")
+_DESTROY = text(
+    "update vault.data_key set wrapped = null, destroyed_at = now() where account_id = :account and destroyed_at is null"
+)
 
 
 class DecryptionError(Exception):
-    """A ciphertext was altered, belongs to another record, or its data key was destroyed."""
+    """A ciphertext was altered, belongs to another record, or its data key cannot be had."""
+
+
+class DataKeyGoneError(DecryptionError):
+    """The account's data key was destroyed or never made: nothing sealed under it can be read again."""
+
+
+@dataclass(frozen=True, slots=True)
+class _CachedKey:
+    key: AESGCM
+    read_at: float
 
 
 class MasterKey:
@@ -64,8 +83,7 @@ class MasterKey:
 
     def wrap(self, account_id: UUID, data_key: bytes) -> bytes:
         """A data key, readable only with this master key and for this account."""
-        nonce = os.urandom(_NONCE_BYTES)
-        return _FORMAT + nonce + self._wrapping.encrypt(nonce, data_key, account_id.bytes)
+        return _sealed(self._wrapping, data_key, account_id.bytes)
 
     def unwrap(self, account_id: UUID, wrapped: bytes) -> bytes:
         """The data key inside.
@@ -73,19 +91,20 @@ class MasterKey:
         Raises:
             DecryptionError: it was wrapped by another master key or for another account.
         """
-        try:
-            return self._wrapping.decrypt(wrapped[1:13], wrapped[13:], account_id.bytes)
-        except InvalidTag as error:
-            raise DecryptionError("a data key cannot be unwrapped with this master key") from error
+        return _opened(self._wrapping, wrapped, account_id.bytes, "a data key")
 
 
 class Envelope:
     """Seals and opens content under the data key of its account."""
 
-    def __init__(self, master: MasterKey, vault: AsyncEngine) -> None:
+    def __init__(
+        self, master: MasterKey, vault: AsyncEngine, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self.master = master
         self._vault = vault
-        self._keys: OrderedDict[UUID, AESGCM] = OrderedDict()
+        self._monotonic = monotonic
+        self._keys: OrderedDict[UUID, _CachedKey] = OrderedDict()
+        self._destructions = 0
         self._fingerprint_key = master.derived("fingerprint")
 
     async def create_data_key(self, account_id: UUID) -> None:
@@ -96,15 +115,15 @@ class Envelope:
 
     async def destroy_data_key(self, account_id: UUID) -> None:
         """Erases the account's content for good: nothing written under the key can be read again."""
-        self._keys.pop(account_id, None)
         async with self._vault.begin() as connection:
             await connection.execute(_DESTROY, {"account": account_id})
+        # After the commit, and marked, so that a read which overlapped it puts nothing back.
+        self._destructions += 1
+        self._keys.pop(account_id, None)
 
     async def seal(self, account_id: UUID, purpose: str, record: UUID, plaintext: bytes) -> bytes:
         """Ciphertext that opens only for the same account, purpose and record."""
-        key = await self._key(account_id)
-        nonce = os.urandom(_NONCE_BYTES)
-        return _FORMAT + nonce + key.encrypt(nonce, plaintext, _bound(account_id, purpose, record))
+        return _sealed(await self._key(account_id), plaintext, _bound(account_id, purpose, record))
 
     async def open(self, account_id: UUID, purpose: str, record: UUID, ciphertext: bytes) -> bytes:
         """The plaintext.
@@ -113,10 +132,7 @@ class Envelope:
             DecryptionError: the ciphertext was altered or belongs elsewhere, or its key is gone.
         """
         key = await self._key(account_id)
-        try:
-            return key.decrypt(ciphertext[1:13], ciphertext[13:], _bound(account_id, purpose, record))
-        except InvalidTag as error:
-            raise DecryptionError(f"a {purpose} cannot be opened") from error
+        return _opened(key, ciphertext, _bound(account_id, purpose, record), purpose)
 
     def keyed_hash(self, purpose: str, content: bytes) -> bytes:
         """A fingerprint of content that says nothing about it without the region's key; 32 bytes."""
@@ -124,18 +140,36 @@ class Envelope:
 
     async def _key(self, account_id: UUID) -> AESGCM:
         cached = self._keys.get(account_id)
-        if cached is not None:
+        if cached is not None and self._monotonic() - cached.read_at < _FRESH_SECONDS:
             self._keys.move_to_end(account_id)
-            return cached
+            return cached.key
+        destructions = self._destructions
         async with self._vault.connect() as connection:
             wrapped = (await connection.execute(_SELECT, {"account": account_id})).scalar_one_or_none()
         if wrapped is None:
-            raise DecryptionError("the account's data key does not exist or was destroyed")
+            self._keys.pop(account_id, None)
+            raise DataKeyGoneError("the account's data key does not exist or was destroyed")
         key = AESGCM(self.master.unwrap(account_id, bytes(wrapped)))
-        self._keys[account_id] = key
-        if len(self._keys) > _CACHED_KEYS:
-            self._keys.popitem(last=False)
+        if destructions == self._destructions:
+            self._keys[account_id] = _CachedKey(key, self._monotonic())
+            self._keys.move_to_end(account_id)
+            if len(self._keys) > _CACHED_KEYS:
+                self._keys.popitem(last=False)
         return key
+
+
+def _sealed(key: AESGCM, plaintext: bytes, bound: bytes) -> bytes:
+    nonce = os.urandom(_NONCE_BYTES)
+    return _FORMAT + nonce + key.encrypt(nonce, plaintext, _FORMAT + bound)
+
+
+def _opened(key: AESGCM, ciphertext: bytes, bound: bytes, what: str) -> bytes:
+    if len(ciphertext) < _HEADER_BYTES + _TAG_BYTES or ciphertext[:1] != _FORMAT:
+        raise DecryptionError(f"this is not a sealed {what}")
+    try:
+        return key.decrypt(ciphertext[1:_HEADER_BYTES], ciphertext[_HEADER_BYTES:], _FORMAT + bound)
+    except InvalidTag as error:
+        raise DecryptionError(f"{what} was altered, belongs elsewhere, or has another key") from error
 
 
 def _bound(account_id: UUID, purpose: str, record: UUID) -> bytes:

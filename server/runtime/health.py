@@ -32,7 +32,11 @@ class HealthMonitor:
         """Takes the database to look at, over a connection of its own, and the full names of the services."""
         # Not from the pool: a pool that is merely busy must not look like a database that is gone.
         self._engine: AsyncEngine = create_async_engine(
-            asyncpg_url(database_url), pool_size=1, max_overflow=0, connect_args={"timeout": 1.0}
+            asyncpg_url(database_url),
+            hide_parameters=True,
+            pool_size=1,
+            max_overflow=0,
+            connect_args={"timeout": 1.0},
         )
         self._names = ("", *services)
         self._check_seconds = check_seconds

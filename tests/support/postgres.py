@@ -84,6 +84,9 @@ async def _make(cluster: TestCluster, name: str, template: str | None) -> None:
     try:
         await connection.execute(f"create database {name}" + (f" template {template}" if template else ""))
         # Privileges on a database are not copied with its template.
-        await connection.execute(f"revoke temporary on database {name} from public")
+        await connection.execute(f"revoke all on database {name} from public")
+        roles = "babysea_app, babysea_worker" + ("" if "vault" in name else ", babysea_admitter")
+        if template:
+            await connection.execute(f"grant connect on database {name} to {roles}")
     finally:
         await connection.close()

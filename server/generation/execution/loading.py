@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from server.catalog import Catalog
@@ -27,7 +30,7 @@ class Loading:
         Raises:
             DecryptionError: its data key was destroyed.
         """
-        found = await store.load(self._engine, job.id)
+        found = await self.bare(job)
         if found is None:
             return None
         row, attempts = found
@@ -35,6 +38,10 @@ class Loading:
         return work_of(
             job, row, attempts, self._catalog.model(row.model), GenerationRequest.from_json(plaintext)
         )
+
+    async def bare(self, job: Job) -> tuple[Row[Any], list[Row[Any]]] | None:
+        """The stored rows of a claimed generation, without opening its request; None when there are none."""
+        return await store.load(self._engine, job.id)
 
     async def reload(self, work: Work) -> Work:
         """The same work as it stands now."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 
-from kit.telemetry import tracer
+from kit.telemetry import span
 from server.generation.execution.work import AttemptView, Work
 from server.generation.storage import OutputStore
 from server.providers.download import fetch_output
@@ -65,7 +65,7 @@ class Delivery:
                 if work.request.media == "video":
                     seconds = mp4_seconds(file.path)
                 key = OutputStore.key(work.account_id, work.generation_id, attempt.id, ordinal, extension)
-                with tracer().start_as_current_span("store output", attributes={"babysea.bytes": file.size}):
+                with span("store output", attributes={"babysea.bytes": file.size}):
                     await self._outputs.write(key, file.path, content_type)
                 keys.append(key)
                 stored.append(

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -39,10 +40,12 @@ from server.providers.protocol import (
 )
 from server.providers.registry import Providers
 from server.runtime.combiner import Combiner
+from server.runtime.encryption import DataKeyGoneError, DecryptionError
 from server.runtime.leases import Job
 
 _REQUEST_FAULTS = frozenset({FaultKind.REQUEST, FaultKind.CONTENT_POLICY})
 _UNKNOWN_LOOK = timedelta(seconds=2)
+_UNREADABLE_LOOK = timedelta(seconds=60)
 _STORAGE_PAUSE = timedelta(seconds=2)
 _LONGEST_PAUSE = 5.0
 
@@ -77,6 +80,7 @@ class Stepper:
         delivery: Delivery,
         clock: Clock,
     ) -> None:
+        self._engine = engine
         self._settlements = settlements
         self._loading = loading
         self._catalog = catalog
@@ -92,7 +96,10 @@ class Stepper:
         Raises:
             JobLost: another worker has the job; nothing more may be done.
         """
-        work = await self._loading.load(job)
+        try:
+            work = await self._loading.load(job)
+        except DecryptionError as error:
+            return await self._abandon(job, gone=isinstance(error, DataKeyGoneError))
         if work is None:
             return Over(finish=True)
         if work.state in TERMINAL:
@@ -104,6 +111,24 @@ class Stepper:
         if attempt.state == "accepted":
             return await self._follow(work, attempt)
         return await self._resolve_unknown(work, attempt)
+
+    async def _abandon(self, job: Job, *, gone: bool) -> Next:
+        """Ends a generation that cannot be read: at once when its data key is gone, else at its deadline."""
+        found = await self._loading.bare(job)
+        if found is None:
+            return Over(finish=True)
+        row, attempts = found
+        now = self._clock.now()
+        if not gone and now < row.deadline_at:
+            return Again(now + _UNREADABLE_LOOK)
+        for attempt in attempts:
+            if attempt.resolved_at is None:
+                await store.record_attempt(self._engine, job, attempt.id, "discarded")
+        if row.state in TERMINAL:
+            return Over(finish=True)
+        return await self._settle_failed(
+            job, row.account_id, error_reason_pb2.ERROR_REASON_INTERNAL_ERROR, None, None
+        )
 
     async def _start_next(self, work: Work) -> Next:
         provider = work.next_provider
@@ -255,18 +280,28 @@ class Stepper:
         reason: error_reason_pb2.ErrorReason.ValueType,
         message: str | None = None,
     ) -> Next:
+        return await self._settle_failed(work.job, work.account_id, reason, message, work.provider_errors())
+
+    async def _settle_failed(
+        self,
+        job: Job,
+        account_id: UUID,
+        reason: error_reason_pb2.ErrorReason.ValueType,
+        message: str | None,
+        provider_errors: str | None,
+    ) -> Next:
         spec = spec_of(reason)
         word = await self._settlements.submit(
             Settlement(
-                id=work.generation_id,
-                token=work.job.token,
+                id=job.id,
+                token=job.token,
                 state="failed",
                 capture=0,
                 error_code=spec.bse_code,
                 error_message=message or spec.title,
-                provider_errors=work.provider_errors(),
+                provider_errors=provider_errors,
             ),
-            work.account_id.int,
+            account_id.int,
         )
         if word == "stale":
             raise store.JobLost

@@ -11,9 +11,9 @@ begin
     end;
   end loop;
   execute format('grant connect, create on database %I to babysea_owner', current_database());
-  execute format('grant connect on database %I to babysea_app, babysea_admitter, babysea_worker', current_database());
-  -- Nobody may shadow a table of ours with a temporary one.
-  execute format('revoke temporary on database %I from public', current_database());
+  -- Nobody else may connect, and nobody may shadow a table of ours with a temporary one.
+  execute format('revoke all on database %I from public', current_database());
+  execute format('grant connect on database %I to babysea_app, babysea_worker', current_database());
 end $$;
 revoke all on schema public from public;
 grant babysea_owner to current_user;

@@ -45,7 +45,7 @@ class Ask:
 
 @dataclass(frozen=True)
 class End:
-    """One way to end a generation; a fresh job's token is 0."""
+    """One way to end a generation; a fresh job's token is 0, and a success names the attempt that `begin_all` began."""
 
     id: UUID
     capture: int | None = 5
@@ -94,7 +94,7 @@ async def settle(connection: asyncpg.Connection, *ends: End) -> list[str]:
         [end.token for end in ends],
         [end.state for end in ends],
         [end.capture for end in ends],
-        [end.attempt for end in ends],
+        [end.attempt or (end.id if end.state == "succeeded" else None) for end in ends],
         [end.cost for end in ends],
         [None] * n,
         [None if end.state == "succeeded" else "BSE5001" for end in ends],
@@ -125,6 +125,12 @@ async def begin(
     """The word of begin_attempt."""
     query = "select generation.begin_attempt($1, $2, $3, $4, $5)"
     return str(await connection.fetchval(query, id_, token, attempt, ordinal, provider))
+
+
+async def begin_all(connection: asyncpg.Connection, *ids: UUID, token: int = 0) -> None:
+    """Begins an attempt of each generation, under the generation's own id."""
+    for id_ in ids:
+        assert await begin(connection, id_, token, id_) == "begun"
 
 
 async def record(
@@ -202,6 +208,21 @@ async def assert_events_are_whole(region: TestRegion) -> None:
         assert (gaps, lost) == ([], [])
     finally:
         await connection.close()
+
+
+async def admitted(
+    region: TestRegion, admitter: asyncpg.Connection, n: int = 1, credit: int = 10_000
+) -> tuple[UUID, list[UUID]]:
+    """An account and some generations of it, at 5 micro-dollars each."""
+    account = await region.new_account(credit=credit)
+    asks = [Ask(account) for _ in range(n)]
+    assert await words(admitter, *asks) == ["held"] * n
+    return account, [ask.id for ask in asks]
+
+
+async def state(region: TestRegion, id_: UUID) -> object:
+    """The generation's state."""
+    return await fact(region, "select state from generation.generation where id = $1", id_)
 
 
 @asynccontextmanager

@@ -51,7 +51,7 @@ class Model:
     """API key to account."""
 
     def admit(self, asks: Sequence[Ask]) -> list[Answer]:
-        """The answers, by position. A copy in one batch hears "replayed" where it would hear "already_held" later."""
+        """The answers, by position. A copy with a key hears "replayed" where it would hear "already_held" later."""
         fresh: set[UUID] = set()
         return [self._one(ask, fresh) for ask in asks]
 
@@ -69,7 +69,7 @@ class Model:
         if hold is not None:
             if (hold.account, hold.fingerprint) != (ask.account, ask.fingerprint):
                 return "conflict", ask.id, None
-            return "replayed" if ask.id in fresh else f"already_{hold.state}", ask.id, None
+            return f"already_{hold.state}", ask.id, None
         account = self.accounts.get(ask.account)
         if account is None:
             return "no_account", ask.id, None

@@ -13,6 +13,7 @@ from tests.integration.admission.calling import (
     End,
     admit,
     assert_events_are_whole,
+    begin_all,
     cancel,
     mark,
     settle,
@@ -115,6 +116,7 @@ class Play:
                     self.model.end(id_, 0)
                 case _:
                     capture = self.random.randrange(1, hold.amount + 1)
+                    await begin_all(worker, id_)
                     assert await settle(admitter, End(id_, capture)) == ["settled"]
                     self.model.end(id_, capture)
         account = self.random.choice(self.accounts)

@@ -13,8 +13,8 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from sqlalchemy import text
 
+from kit import telemetry
 from server.generation import store
-from server.runtime import combiner as combining
 from server.runtime.combiner import LANES, LARGEST_BATCH, Combiner
 from server.runtime.database import database_stopwatch, system_transaction
 from tests.integration.admission.calling import DEADLINE, Ask, fact, written
@@ -180,7 +180,7 @@ def recorded(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[InMemorySpanExpo
     provider = TracerProvider()
     provider.add_span_processor(SimpleSpanProcessor(exporter))
     tracer = provider.get_tracer("test")
-    monkeypatch.setattr(combining, "tracer", lambda: tracer)
+    monkeypatch.setattr(telemetry, "tracer", lambda: tracer)
     yield exporter, tracer
     provider.shutdown()
 

@@ -11,7 +11,17 @@ import pytest
 
 from server.runtime import leases
 from server.runtime.leases import Job
-from tests.integration.admission.calling import Ask, End, begin, cancel, connected, fact, settle, words
+from tests.integration.admission.calling import (
+    Ask,
+    End,
+    begin,
+    begin_all,
+    cancel,
+    connected,
+    fact,
+    settle,
+    words,
+)
 from tests.support.chain import assert_money_is_clean
 from tests.support.region import TestRegion
 
@@ -205,6 +215,9 @@ async def test_jobs_that_are_freed_while_they_end_in_batches_never_deadlock(
                 assert await words(admitter, ask) == ["held"]
             holder = await new_worker(region)
             held = await leases.claim(region.databases.worker, holder, 1000)
+            if ending == "settle":
+                for job in held:
+                    await begin_all(worker, job.id, token=job.token)
             await expire(region, holder)
             free = (
                 worker.fetchval("select runtime.reclaim()")

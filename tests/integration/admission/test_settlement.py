@@ -1,8 +1,7 @@
-"""How generations run and end: fencing, one terminal state, one settlement, events without gaps."""
+"""How generations run and end: fencing, words, files, events without gaps."""
 
 from __future__ import annotations
 
-import asyncio
 import json
 from uuid import UUID, uuid4
 
@@ -10,38 +9,22 @@ import asyncpg
 import pytest
 
 from tests.integration.admission.calling import (
-    Ask,
     End,
-    admit,
+    admitted,
     assert_events_are_whole,
     begin,
+    begin_all,
     cancel,
-    connected,
     event_versions,
     fact,
     record,
     settle,
-    words,
+    state,
 )
 from tests.support.chain import assert_money_is_clean
 from tests.support.region import TestRegion
 
 FILE = {"storage_key": "a/b.png", "content_type": "image/png", "size_bytes": 3, "sha256": "ab" * 32}
-
-
-async def admitted(
-    region: TestRegion, admitter: asyncpg.Connection, n: int = 1, credit: int = 10_000
-) -> tuple[UUID, list[UUID]]:
-    """An account and some generations of it, at 5 micro-dollars each."""
-    account = await region.new_account(credit=credit)
-    asks = [Ask(account) for _ in range(n)]
-    assert await words(admitter, *asks) == ["held"] * n
-    return account, [ask.id for ask in asks]
-
-
-async def state(region: TestRegion, id_: UUID) -> object:
-    """The generation's state."""
-    return await fact(region, "select state from generation.generation where id = $1", id_)
 
 
 async def snapshot(region: TestRegion, id_: UUID) -> object:
@@ -156,6 +139,7 @@ async def test_a_stale_settlement_beside_the_rightful_one_in_a_batch_loses(
     assert await worker.fetchval("select runtime.heartbeat($1, interval '1 hour', true)", holder := uuid4())
     jobs = await worker.fetch("select id, token from runtime.claim($1, 1000)", holder)
     token = {job["id"]: job["token"] for job in jobs}[id_]
+    await begin_all(worker, id_, token=token)
     stale, rightful = End(id_, 5, token - 1), End(id_, 2, token)
     batch = (stale, rightful) if stale_first else (rightful, stale)
     expected = ["stale", "settled"] if stale_first else ["settled", "stale"]
@@ -170,6 +154,7 @@ async def test_an_end_is_the_end(
 ) -> None:
     account, (canceled, succeeded, failed) = await admitted(region, admitter, 3)
     assert await cancel(admitter, (account, canceled)) == [("canceled", False)]
+    await begin_all(worker, succeeded)
     assert await settle(admitter, End(succeeded), End(failed, 0, state="failed")) == ["settled", "settled"]
     before = [await snapshot(region, id_) for id_ in (canceled, succeeded, failed)]
     assert await cancel(admitter, (account, succeeded), (account, failed), (account, canceled)) == [
@@ -249,9 +234,10 @@ async def test_a_strangers_cancel_in_the_same_batch_does_not_spoil_the_owners(
 
 @pytest.mark.parametrize("capture", [6, -1, None, 10**13])
 async def test_a_capture_that_the_hold_does_not_cover_ends_nothing(
-    region: TestRegion, admitter: asyncpg.Connection, capture: int | None
+    region: TestRegion, admitter: asyncpg.Connection, worker: asyncpg.Connection, capture: int | None
 ) -> None:
     _, (id_, innocent) = await admitted(region, admitter, 2)
+    await begin_all(worker, id_, innocent)
     before = [await snapshot(region, one) for one in (id_, innocent)]
     with pytest.raises(asyncpg.RaiseError):
         await settle(admitter, End(innocent), End(id_, capture))
@@ -260,18 +246,20 @@ async def test_a_capture_that_the_hold_does_not_cover_ends_nothing(
 
 
 async def test_a_success_that_charges_nothing_is_refused(
-    region: TestRegion, admitter: asyncpg.Connection
+    region: TestRegion, admitter: asyncpg.Connection, worker: asyncpg.Connection
 ) -> None:
     _, (id_,) = await admitted(region, admitter)
+    await begin_all(worker, id_)
     with pytest.raises(asyncpg.RaiseError):
         await settle(admitter, End(id_, 0))
-    assert await state(region, id_) == "pending"
+    assert await state(region, id_) == "processing"
 
 
 async def test_outputs_that_cannot_be_read_take_the_whole_settlement_back(
-    region: TestRegion, admitter: asyncpg.Connection
+    region: TestRegion, admitter: asyncpg.Connection, worker: asyncpg.Connection
 ) -> None:
     _, (id_,) = await admitted(region, admitter)
+    await begin_all(worker, id_)
     before = await snapshot(region, id_)
     for outputs in ("{", '[{"storage_key": null}]', "7"):
         with pytest.raises(asyncpg.PostgresError):
@@ -305,105 +293,3 @@ async def test_one_job_of_a_provider_belongs_to_one_attempt(
     assert await record(worker, one, 0, first, "accepted", job_id="the-job") == "recorded"
     with pytest.raises(asyncpg.UniqueViolationError):
         await record(worker, two, 0, second, "accepted", job_id="the-job")
-
-
-async def test_two_hundred_cancels_raced_against_settlements_end_each_generation_once(
-    region: TestRegion,
-) -> None:
-    async with connected(region, "babysea_admitter", 2) as (one, two):
-        account, ids = await admitted(region, one, 200)
-        captured = 0
-        for round_, id_ in enumerate(ids):
-            amount = 5 if round_ % 3 else 2
-            if round_ % 2:
-                canceling = asyncio.create_task(cancel(one, (account, id_)))
-                settling = asyncio.create_task(settle(two, End(id_, amount)))
-            else:
-                settling = asyncio.create_task(settle(two, End(id_, amount)))
-                canceling = asyncio.create_task(cancel(one, (account, id_)))
-            ((canceled, _),), (settled,) = await canceling, await settling
-            assert (canceled, settled) in {
-                ("canceled", "already_canceled"),
-                ("canceled", "stale"),
-                ("already_succeeded", "settled"),
-            }
-            final = await state(region, id_)
-            assert final == ("succeeded" if settled == "settled" else "canceled")
-            captured += amount * (settled == "settled")
-        settlements = "select count(*) from ledger.transfer where account_id = $1 and kind in ('c', 'r')"
-        assert await fact(region, settlements, account) == 200
-        assert (
-            await fact(region, "select posted from ledger.account where id = $1", account)
-            == 10_000 - captured
-        )
-        assert await fact(region, "select held from ledger.account where id = $1", account) == 0
-    await assert_events_are_whole(region)
-    await assert_money_is_clean(region)
-
-
-async def test_two_workers_with_one_token_settle_once(region: TestRegion) -> None:
-    async with connected(region, "babysea_admitter", 8) as connections:
-        _, ids = await admitted(region, connections[0], 30)
-        for id_ in ids:
-            answers = await asyncio.gather(*(settle(connection, End(id_)) for connection in connections))
-            assert sorted(word for (word,) in answers) == ["settled"] + ["stale"] * 7
-    await assert_money_is_clean(region)
-
-
-async def test_a_settlement_waits_for_an_uncommitted_cancel_and_gives_way(region: TestRegion) -> None:
-    async with connected(region, "babysea_admitter", 2) as (one, two):
-        account, (id_,) = await admitted(region, one)
-        transaction = one.transaction()
-        await transaction.start()
-        assert await cancel(one, (account, id_)) == [("canceled", False)]
-        late = asyncio.create_task(settle(two, End(id_)))
-        await asyncio.sleep(0)
-        await transaction.commit()
-        assert await late == ["stale"]
-        assert [answer[0] for answer in await admit(one, Ask(account, id=id_))] == ["already_released"]
-    await assert_money_is_clean(region)
-
-
-async def test_a_cancel_ends_no_generation_whose_job_it_did_not_lock(
-    region: TestRegion, worker: asyncpg.Connection
-) -> None:
-    async with (
-        connected(region, "babysea_admitter", 2) as (one, two),
-        connected(region, "babysea_worker", 1) as (holder,),
-    ):
-        account, (first,) = await admitted(region, one)
-        late = Ask(account)
-        holding, working = holder.transaction(), worker.transaction()
-        await holding.start()
-        assert await begin(holder, first, 0, uuid4()) == "begun"
-        canceling = asyncio.create_task(cancel(two, (account, first), (account, late.id)))
-        await _blocked_or_done(region, two, holder, canceling)
-        # Admitted while the cancel waits for its first job: too late for the cancel to have locked this one's.
-        assert await words(one, late) == ["held"]
-        await working.start()
-        await worker.fetchval("select generation.note_cancel_sent($1, 0, $2)", late.id, uuid4())
-        await holding.commit()
-        await _blocked_or_done(region, two, worker, canceling)
-        # A worker locks the job first, then the generation; a cancel that went the other way round would deadlock.
-        assert await begin(worker, late.id, 0, uuid4()) in {"begun", "ended"}
-        await working.commit()
-        assert (await canceling)[0] == ("canceled", True)
-    await assert_money_is_clean(region)
-
-
-async def _blocked_or_done(
-    region: TestRegion,
-    waiting: asyncpg.Connection,
-    by: asyncpg.Connection,
-    task: asyncio.Task[list[tuple[str, bool]]],
-) -> None:
-    """Returns once a connection's statement waits for another connection, or has ended."""
-    watcher = await region.connect()
-    try:
-        async with asyncio.timeout(10):
-            while not task.done() and not await watcher.fetchval(
-                "select $2::int = any (pg_blocking_pids($1))", waiting.get_server_pid(), by.get_server_pid()
-            ):
-                await asyncio.sleep(0)
-    finally:
-        await watcher.close()

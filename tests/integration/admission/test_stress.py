@@ -49,6 +49,7 @@ class Storm:
         self.seed = seed
         self.deadly = deadly
         self.live: list[Ask] = []
+        self.begun: set[UUID] = set()
         self.words: Counter[str] = Counter()
         self.lost = 0
         self.end = asyncio.get_running_loop().time() + SECONDS
@@ -93,14 +94,13 @@ class Storm:
         return [word for word, _, _ in await admit(connection, *asks.values())]
 
     async def settle(self, connection: asyncpg.Connection, dice: random.Random) -> list[str]:
-        """Batches of successes and failures, some of them twice or unknown."""
-        chosen = [*self._some(dice), uuid4()]
-        ends = [
-            End(id_, 0, token=dice.choice((0, 0, 0, 1)), state="failed")
-            if dice.random() < 0.5
-            else End(id_, 1)
-            for id_ in chosen
-        ]
+        """Batches of successes and failures, some of them stale, twice or unknown."""
+        ends = []
+        for id_ in (*self._some(dice), uuid4()):
+            if id_ in self.begun and dice.random() < 0.7:
+                ends.append(End(id_, 1))
+            else:
+                ends.append(End(id_, 0, token=dice.choice((0, 0, 0, 1)), state="failed"))
         return [f"settle {word}" for word in await settle(connection, *ends)]
 
     async def cancel(self, connection: asyncpg.Connection, dice: random.Random) -> list[str]:
@@ -117,14 +117,17 @@ class Storm:
         ]
 
     async def work(self, connection: asyncpg.Connection, dice: random.Random) -> list[str]:
-        """Attempts that begin and end."""
+        """Attempts: a first one that stays open for a success, and others that fail."""
         words = []
-        for id_ in self._some(dice)[:3]:
-            attempt = uuid4()
+        for id_ in self._some(dice)[:6]:
+            first = dice.random() < 0.7
+            attempt = id_ if first else uuid4()
             with suppress(asyncpg.UniqueViolationError):
-                words.append(f"begin {await begin(connection, id_, 0, attempt, dice.randrange(1, 4))}")
-            state = dice.choice(("accepted", "failed"))
-            words.append(f"record {await record(connection, id_, 0, attempt, state, job_id=str(attempt))}")
+                words.append(f"begin {await begin(connection, id_, 0, attempt, 1 if first else 2)}")
+                if first and words[-1] == "begin begun":
+                    self.begun.add(id_)
+            outcome = "accepted" if first else "failed"
+            words.append(f"record {await record(connection, id_, 0, attempt, outcome, job_id=str(attempt))}")
         return words
 
     def _some(self, dice: random.Random) -> list[UUID]:
@@ -156,10 +159,12 @@ async def test_money_survives_a_storm(region: TestRegion, seed: int, deadly: boo
     before = await fact(region, DEADLOCKS)
     storm = Storm(region, accounts, seed, deadly)
     clients = {"admit": 5, "settle": 3, "cancel": 2, "work": 2, "grant": 1}
-    await asyncio.gather(
-        *(storm.client(kind, number) for kind, count in clients.items() for number in range(count)),
-        *([storm.kill()] if deadly else []),
-    )
+    async with asyncio.TaskGroup() as group:
+        for kind, count in clients.items():
+            for number in range(count):
+                group.create_task(storm.client(kind, number))
+        if deadly:
+            group.create_task(storm.kill())
     async with asyncio.timeout(20):
         while await fact(region, OURS):
             await asyncio.sleep(0.05)
@@ -175,5 +180,7 @@ async def test_money_survives_a_storm(region: TestRegion, seed: int, deadly: boo
     ):
         assert storm.words[word] > 0, storm.words
     assert (storm.lost > 0) == deadly
+    captured = "select count(*) from ledger.transfer where kind = 'c' and account_id = any($1::uuid[])"
+    assert int(str(await fact(region, captured, accounts))) > 0
     await assert_events_are_whole(region)
     await assert_money_is_clean(region)

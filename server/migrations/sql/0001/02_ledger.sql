@@ -114,6 +114,7 @@ declare
   funding constant uuid := '00000000-0000-0000-0000-000000000001';
 begin
   if p_amount is null or p_amount not between 1 and 1000000000000 then return 'bad_amount'; end if;
+  if coalesce(p_key, '') = '' then raise exception 'grant_credit: a grant needs a key'; end if;
   select * into a from ledger.account where id = p_account for no key update;
   if not found then return 'no_account'; end if;
   select x.amount into known from ledger.transfer x where x.account_id = p_account and x.idem_key = p_key;

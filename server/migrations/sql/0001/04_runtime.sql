@@ -36,8 +36,12 @@ begin
   delete from runtime.worker where id in (
     select id from runtime.worker where expires_at <= clock_timestamp() order by id for update skip locked);
   -- By absence, not by the deleted ids: a claim may have read the worker's row a moment before it went.
-  update runtime.job set worker = null, token = token + 1, run_after = clock_timestamp()
-   where worker is not null and not exists (select 1 from runtime.worker w where w.id = job.worker);
+  -- Jobs are locked in the order of their ids, as everywhere.
+  with orphan as materialized (
+    select j.id from runtime.job j
+     where j.worker is not null and not exists (select 1 from runtime.worker w where w.id = j.worker)
+     order by j.id for no key update of j)
+  update runtime.job j set worker = null, token = j.token + 1, run_after = clock_timestamp() from orphan where j.id = orphan.id;
   get diagnostics n = row_count;
   return n;
 end $$;
@@ -75,7 +79,8 @@ create function runtime.leave(p_worker uuid) returns int language plpgsql as $$
 declare
   n int;
 begin
-  update runtime.job set worker = null, token = token + 1, run_after = clock_timestamp() where worker = p_worker;
+  with mine as materialized (select j.id from runtime.job j where j.worker = p_worker order by j.id for no key update)
+  update runtime.job j set worker = null, token = j.token + 1, run_after = clock_timestamp() from mine where j.id = mine.id;
   get diagnostics n = row_count;
   delete from runtime.worker where id = p_worker;
   return n;

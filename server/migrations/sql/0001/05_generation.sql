@@ -94,7 +94,7 @@ declare
   n constant int := cardinality(p_id);
   held_house constant uuid := '00000000-0000-0000-0000-000000000004';
   w text[] := array_fill(null::text, array[n]); g uuid[] := p_id; av bigint[] := array_fill(null::bigint, array[n]);
-  walk int[]; lead int[]; accts uuid[]; rows ledger.account[]; j int; i int; r record; t timestamptz; v text; keyed boolean;
+  walk int[]; lead int[]; latest int[]; accts uuid[]; rows ledger.account[]; j int; i int; l int; r record; t timestamptz; v text; keyed boolean;
   a ledger.account; need uuid[]; locked boolean; dirty boolean := false;
   u_id uuid[] := '{}'; u_held bigint[] := '{}'; u_open int[] := '{}'; u_ver bigint[] := '{}'; u_head bytea[] := '{}'; q int := 0;
   ok int[] := '{}'; ov bigint[] := '{}'; op bigint[] := '{}'; oh bigint[] := '{}'; ox bytea[] := '{}'; m int := 0;
@@ -164,12 +164,21 @@ begin
   -- 5. Decide.
   j := 0; a := null; locked := false;
   foreach i in array walk loop
-    if lead[i] <> i then
-      if p_fp[lead[i]] <> p_fp[i] then w[i] := 'key_conflict'; g[i] := null;
-      else w[i] := case w[lead[i]] when 'held' then 'replayed' else w[lead[i]] end; g[i] := g[lead[i]]; end if;
-      continue;
-    end if;
     continue when w[i] is not null and w[i] <> 'key_inactive';
+    -- A copy inside the batch follows an admitted one as a later call would; a refusal is not remembered, so after one the
+    -- copy is decided for itself, and later copies look at it.
+    if lead[i] <> i then
+      l := coalesce(latest[lead[i]], lead[i]);
+      if w[l] = 'held' then
+        if p_fp[l] <> p_fp[i] then
+          w[i] := case when p_key[i] is null then 'conflict' else 'key_conflict' end; g[i] := null;
+        else
+          w[i] := case when p_key[i] is null then 'already_held' else 'replayed' end; g[i] := g[l];
+        end if;
+        continue;
+      end if;
+      latest[lead[i]] := i;
+    end if;
     if a.id is distinct from p_account[i] then
       if dirty then
         q := q + 1; u_id[q] := a.id; u_held[q] := a.held; u_open[q] := a.open_holds; u_ver[q] := a.version; u_head[q] := a.head; dirty := false;
@@ -282,20 +291,30 @@ returns table (generation_id uuid, word text) language plpgsql as $$
 declare
   r record;
   t timestamptz;
-  ours uuid[];
+  ours uuid[]; tokens bigint[];
   o_id uuid[] := '{}'; o_w text[] := '{}'; go int[] := '{}'; holds uuid[] := '{}'; amounts bigint[] := '{}';
 begin
-  with l as materialized (
-    select j.id from runtime.job j join unnest(p_id, p_token) u(id, token) on u.id = j.id and u.token = j.token order by j.id for no key update of j)
-  select coalesce(array_agg(l.id), '{}') into ours from l;
+  with l as materialized (select j.id, j.token from runtime.job j where j.id = any (p_id) order by j.id for no key update)
+  select coalesce(array_agg(l.id), '{}'), coalesce(array_agg(l.token), '{}') into ours, tokens from l;
   for r in
-    with l as materialized (select g.id, g.state from generation.generation g where g.id = any (ours) order by g.id for no key update)
-    select u.o::int as o, u.id, l.state, row_number() over (partition by u.id order by u.o) as rn
-      from unnest(p_id) with ordinality u(id, o) left join l on l.id = u.id order by u.o
+    with l as materialized (select g.id, g.state, g.price from generation.generation g where g.id = any (ours) order by g.id for no key update)
+    select u.o::int as o, u.id, l.state, l.price, row_number() over (partition by u.id, u.token order by u.o) as rn
+      from unnest(p_id, p_token) with ordinality u(id, token, o)
+      left join unnest(ours, tokens) j(id, token) on j.id = u.id and j.token = u.token
+      left join l on l.id = j.id
+     order by u.o
   loop
     o_id := o_id || r.id;
     if r.state is null or r.rn > 1 then o_w := o_w || 'stale'::text; continue; end if;
     if r.state not in ('pending', 'processing') then o_w := o_w || ('already_' || r.state); continue; end if;
+    if p_state[r.o] not in ('succeeded', 'failed') then raise exception 'settle_many: % is no end', p_state[r.o]; end if;
+    if p_state[r.o] = 'succeeded' then
+      if p_capture[r.o] is null or p_capture[r.o] not between 1 and r.price then
+        raise exception 'settle_many: a success charges between 1 and the price, not %', p_capture[r.o];
+      end if;
+      perform 1 from generation.attempt a where a.id = p_attempt[r.o] and a.generation_id = r.id and a.resolved_at is null;
+      if not found and p_attempt[r.o] is not null then raise exception 'settle_many: the attempt of % has ended or is another one''s', r.id; end if;
+    end if;
     o_w := o_w || 'settled'::text;
     go := go || r.o;
     holds := holds || r.id;
@@ -309,13 +328,13 @@ begin
     update generation.generation g
        set state = p_state[o], completed_at = t, started_at = coalesce(g.started_at, t), version = g.version + 1,
            charged = case when p_state[o] = 'succeeded' then p_capture[o] else 0 end,
-           provider_used = (select a.provider from generation.attempt a where a.id = p_attempt[o]),
+           provider_used = (select a.provider from generation.attempt a where a.id = p_attempt[o] and a.generation_id = p_id[o]),
            error_code = p_error_code[o], error_message = p_error_message[o], provider_errors = p_provider_errors[o]::jsonb,
            output_expires_at = p_output_expires[o]
       from unnest(go) o where g.id = p_id[o];
     update generation.attempt a
        set state = 'succeeded', resolved_at = t, cost_micros = coalesce(p_cost[o], a.cost_micros), run_millis = p_run_millis[o]
-      from unnest(go) o where a.id = p_attempt[o] and a.generation_id = p_id[o];
+      from unnest(go) o where a.id = p_attempt[o] and a.generation_id = p_id[o] and p_state[o] = 'succeeded';
     insert into generation.output (generation_id, ordinal, account_id, storage_key, content_type, size_bytes, sha256)
     select g.id, f.n, g.account_id, f.e ->> 'storage_key', f.e ->> 'content_type', (f.e ->> 'size_bytes')::bigint, decode(f.e ->> 'sha256', 'hex')
       from unnest(go) o
@@ -339,15 +358,23 @@ returns table (generation_id uuid, word text, running boolean) language plpgsql 
 declare
   r record;
   t timestamptz;
+  mine uuid[];
   o_id uuid[] := '{}'; o_w text[] := '{}'; o_r boolean[] := '{}'; go uuid[] := '{}'; busy boolean;
 begin
-  perform 1 from runtime.job j where j.id = any (p_id) order by j.id for no key update;
+  -- Only the caller's own jobs are locked: a stranger's id must not wait for its owner's work, and shows nothing. What was
+  -- admitted after this statement began is unknown to this call: ending it without its job would turn the lock order round.
+  with l as materialized (
+    select j.id from runtime.job j
+     where exists (select 1 from generation.generation g join unnest(p_account, p_id) u(a, id) on u.id = g.id and u.a = g.account_id where g.id = j.id)
+       and j.id = any (p_id)
+     order by j.id for no key update of j)
+  select coalesce(array_agg(l.id), '{}') into mine from l;
+  perform 1 from generation.generation g where g.id = any (mine) order by g.id for no key update;
   for r in
-    with l as materialized (
-      select g.id, g.account_id, g.state from generation.generation g join unnest(p_account, p_id) u(a, id) on g.id = u.id and g.account_id = u.a
-       order by g.id for no key update of g)
-    select u.id, l.state, row_number() over (partition by u.id order by u.o) as rn
-      from unnest(p_account, p_id) with ordinality u(a, id, o) left join l on l.id = u.id and l.account_id = u.a order by u.o
+    select u.id, g.state, row_number() over (partition by u.id, u.a order by u.o) as rn
+      from unnest(p_account, p_id) with ordinality u(a, id, o)
+      left join generation.generation g on g.id = u.id and g.account_id = u.a and (g.id = any (mine) or g.state not in ('pending', 'processing'))
+     order by u.o
   loop
     o_id := o_id || r.id;
     busy := false;

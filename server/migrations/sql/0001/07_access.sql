@@ -1,4 +1,7 @@
 -- Who may do what: forced row-level security, definer functions with pinned plans, and grants. Runs last.
+-- Functions of later migrations start without an audience, too.
+alter default privileges for role babysea_owner revoke execute on functions from public;
+
 do $$
 declare
   t text;

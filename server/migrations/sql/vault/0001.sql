@@ -10,6 +10,17 @@ create table if not exists vault.data_key (
   destroyed_at timestamptz,
   check ((wrapped is null) = (destroyed_at is not null))
 );
+-- Destruction is final: nobody brings a key back, not even from an older copy of it.
+create or replace function vault.keep_destroyed() returns trigger language plpgsql as $$
+begin
+  if old.destroyed_at is not null or new.account_id <> old.account_id then
+    raise exception 'a destroyed data key stays destroyed';
+  end if;
+  return new;
+end $$;
+create or replace trigger data_key_keep_destroyed before update on vault.data_key
+  for each row when (old is distinct from new) execute function vault.keep_destroyed();
+
 grant usage on schema vault to babysea_app, babysea_worker;
 grant select, insert, update on vault.data_key to babysea_app;
 grant select on vault.data_key to babysea_worker;
