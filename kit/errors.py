@@ -93,10 +93,14 @@ def reason_named(name: str) -> ErrorReason.ValueType | None:
 
 def reason_of_code(bse_code: str) -> ErrorReason.ValueType | None:
     """The reason that has a public code, for example "BSE4004"; None for an unknown one."""
-    number = bse_code.removeprefix("BSE")
-    if not number.isdigit() or int(number) not in error_reason_pb2.ErrorReason.DESCRIPTOR.values_by_number:
-        return None
-    return error_reason_pb2.ErrorReason.ValueType(int(number))
+    return _by_code().get(bse_code)
+
+
+@cache
+def _by_code() -> dict[str, ErrorReason.ValueType]:
+    numbers = error_reason_pb2.ErrorReason.DESCRIPTOR.values_by_number
+    reasons = [error_reason_pb2.ErrorReason.ValueType(number) for number in numbers if number]
+    return {spec_of(reason).bse_code: reason for reason in reasons}
 
 
 def all_specs() -> list[ErrorSpec]:

@@ -36,6 +36,8 @@ class JsonFormatter(logging.Formatter):
 
 def configure_logs(level: str) -> None:
     """Sends every logger's lines to standard error as JSON."""
+    # A line that cannot be rendered is dropped: logging would print its arguments instead.
+    logging.raiseExceptions = False
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter())
     root = logging.getLogger()

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from decimal import ROUND_HALF_UP, Decimal
+from decimal import ROUND_HALF_UP, Context, Decimal
 
 MICROS = 1_000_000
+_LARGEST_EXPONENT = 20
+"""More digits before the point are no amount; they would only take time."""
+_EXACT = Context(prec=60)
+"""Of our own: a caller's decimal context must not change an amount."""
 
 
 def micros(dollars: Decimal | str | int) -> int:
@@ -15,14 +19,19 @@ def micros(dollars: Decimal | str | int) -> int:
     """
     try:
         value = Decimal(dollars)
-        return int((value * MICROS).quantize(Decimal(1), rounding=ROUND_HALF_UP))
     except ArithmeticError as error:
         raise ValueError(f"{dollars!r} is not an amount of money") from error
+    if not value.is_finite() or value.adjusted() > _LARGEST_EXPONENT:
+        raise ValueError(f"{dollars!r} is not an amount of money")
+    sign, digits, exponent = value.as_tuple()
+    # The point is moved by hand: a product would be rounded to the context's digits first, and so twice.
+    shifted = Decimal((sign, digits, int(exponent) + 6))
+    return int(shifted.to_integral_value(rounding=ROUND_HALF_UP))
 
 
 def dollars(amount_micros: int) -> Decimal:
     """The exact amount in dollars, without trailing zeros."""
-    return (Decimal(amount_micros) / MICROS).normalize() + Decimal(0)
+    return _EXACT.add(_EXACT.divide(Decimal(amount_micros), MICROS).normalize(_EXACT), Decimal(0))
 
 
 def json_number(amount_micros: int) -> int | float:
@@ -36,7 +45,7 @@ def json_number(amount_micros: int) -> int | float:
 
 def show(amount_micros: int) -> str:
     """The exact amount for people, with at least three decimals, for example "$0.005" or "$12.345678"."""
-    text = f"{Decimal(abs(amount_micros)) / MICROS:.6f}"
+    text = f"{_EXACT.divide(Decimal(abs(amount_micros)), MICROS):.6f}"
     while text.endswith("0") and len(text.split(".")[1]) > 3:
         text = text[:-1]
     return f"{'-' if amount_micros < 0 else ''}${text}"

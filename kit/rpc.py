@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import grpc
-from google.protobuf import any_pb2
+from google.protobuf import any_pb2, message
 from google.rpc import error_details_pb2, status_pb2
 
 from babysea.common.v1 import error_reason_pb2
@@ -79,7 +79,10 @@ def error_of(call_error: grpc.aio.AioRpcError) -> BabySeaError:
 
 
 def _error_in(packed: bytes) -> BabySeaError | None:
-    status = status_pb2.Status.FromString(packed)
+    try:
+        status = status_pb2.Status.FromString(packed)
+    except message.DecodeError:
+        return None
     for detail in status.details:
         info = error_details_pb2.ErrorInfo()
         if detail.Unpack(info) and info.domain == DOMAIN:

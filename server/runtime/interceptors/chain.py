@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterable, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,8 @@ else:
     _Handler = grpc.RpcMethodHandler
 
 _LAST_WORD_SECONDS = 0.05
+_MOST_WATCHES = 32
+"""Open streams of probes and of reflection, each: they need no key, so they must not crowd out calls that have one."""
 
 _Run = Callable[[Call], Awaitable[object]]
 _Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Any]]
@@ -63,6 +65,7 @@ class Chain(grpc.aio.ServerInterceptor):
         self._stages = tuple(stages)
         self._wrapped: dict[str, _Handler] = {}
         self._watches: set[asyncio.Task[object]] = set()
+        self._reflections = 0
 
     async def end_watches(self) -> None:
         """Ends the open streams of probes, which would otherwise last for ever, after they said their last word."""
@@ -88,7 +91,11 @@ class Chain(grpc.aio.ServerInterceptor):
 
     def _wrap(self, method: Method, handler: _Handler) -> _Handler:
         if handler.request_streaming and method.service == REFLECTION:
-            return handler
+            return grpc.stream_stream_rpc_method_handler(
+                partial(self._reflect, handler.stream_stream),
+                handler.request_deserializer,
+                handler.response_serializer,
+            )
         if handler.request_streaming:
             raise ChainOrderError(f"{method.path} streams requests, which no interceptor stage understands.")
         if handler.response_streaming:
@@ -107,7 +114,21 @@ class Chain(grpc.aio.ServerInterceptor):
             handler.response_serializer,
         )
 
+    async def _reflect(
+        self, behavior: Any, requests: AsyncIterable[Message], context: RpcContext
+    ) -> AsyncIterator[Message]:
+        if self._reflections >= _MOST_WATCHES:
+            await _too_many(context)
+        self._reflections += 1
+        try:
+            async for response in behavior(requests, context):
+                yield response
+        finally:
+            self._reflections -= 1
+
     async def _watch(self, run: _Run, call: Call) -> object:
+        if len(self._watches) >= _MOST_WATCHES:
+            await _too_many(call.context)
         task = asyncio.ensure_future(run(call))
         self._watches.add(task)
         try:
@@ -126,6 +147,10 @@ class Chain(grpc.aio.ServerInterceptor):
         for stage in reversed(self._stages):
             run = partial(_step, stage, run)
         return run
+
+
+async def _too_many(context: RpcContext) -> None:
+    await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, "Too many open streams; close one and try again.")
 
 
 async def _step(stage: Stage, inner: _Run, call: Call) -> object:

@@ -189,9 +189,6 @@ async def test_a_method_that_nobody_serves_says_so_and_nothing_else(stack: Stack
         assert "keys" not in (failed.value.details() or ""), path
 
 
-@pytest.mark.xfail(
-    strict=True, reason="health watches of nobody count among max_concurrent_rpcs, without a bound"
-)
 async def test_watchers_of_our_health_do_not_crowd_out_customers(stack: Stack, customer: Customer) -> None:
     stub: Any = HealthStub(stack.channel)
     most = stack.server.shared.settings.max_concurrent_rpcs

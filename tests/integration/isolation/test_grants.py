@@ -116,7 +116,6 @@ async def test_nobody_may_make_temporary_things_in_a_migrated_database(region: T
     assert await _public_privileges(region) & {"TEMPORARY", "CREATE"} == set()
 
 
-@pytest.mark.xfail(strict=True, reason="roles.sql leaves PUBLIC its CONNECT")
 async def test_only_the_roles_of_a_region_may_connect_to_its_databases(region: TestRegion) -> None:
     assert await _public_privileges(region) == set()
 

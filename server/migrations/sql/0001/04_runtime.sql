@@ -11,7 +11,7 @@ create table runtime.job (
   id        uuid primary key,                       -- the generation's id
   run_after timestamptz not null,
   worker    uuid,                                   -- null: free
-  token     bigint not null default 0,              -- fencing token: +1 at each claim and reclaim
+  token     bigint not null default 0,              -- fencing token: +1 at each claim, hand-back and reclaim
   attempt   int not null default 0                  -- claims so far
 ) with (fillfactor = 60, autovacuum_vacuum_scale_factor = 0.01);
 create index job_free on runtime.job (run_after) where worker is null;
@@ -62,7 +62,7 @@ $$;
 -- earlier is a wake-up); false when the token is no longer ours.
 create function runtime.give_back(p_id uuid, p_token bigint, p_run_after timestamptz) returns boolean language plpgsql as $$
 begin
-  update runtime.job set worker = null, run_after = least(p_run_after, run_after)
+  update runtime.job set worker = null, token = token + 1, run_after = least(p_run_after, run_after)
    where id = p_id and token = p_token;
   return found;
 end $$;

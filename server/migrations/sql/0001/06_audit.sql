@@ -45,4 +45,7 @@ create function ledger.audit() returns table (invariant text, subject text) lang
    where h.id is null or h.account_id <> g.account_id or h.amount <> g.price
       or h.state <> (case when g.state in ('pending', 'processing') then 'held' when g.state = 'succeeded' then 'captured' else 'released' end)::ledger.hold_state
       or h.captured <> g.charged
+  union all
+  select 'open_generation_without_job', g.id::text from generation.generation g left join runtime.job j on j.id = g.id
+   where g.state in ('pending', 'processing') and j.id is null
 $$;
