@@ -74,6 +74,29 @@ class Settings(BaseSettings):
         None, description="Folder with catalog files that replace the built-in ones of the same name."
     )
 
+    valkey_url: SecretStr = Field(
+        SecretStr(""),
+        description="Valkey or Redis URL for shared limits; empty limits each process by itself.",
+    )
+    grpc_tls_certificate_file: Path | None = Field(
+        None,
+        description="PEM certificate chain of the regional server; with the key, calls are served over TLS.",
+    )
+    grpc_tls_key_file: Path | None = Field(None, description="PEM key of that certificate.")
+    grpc_tls_client_ca_file: Path | None = Field(
+        None,
+        description="PEM certificates of the authorities whose client certificates are trusted; asks callers for one.",
+    )
+    fault_points: str = Field(
+        "",
+        description="Test builds only: names of the points at which this process kills itself. Empty in normal runs.",
+    )
+    audit_seconds: float = Field(
+        300.0,
+        ge=0,
+        description="Time between two audits of the accounts that changed; 0 audits only on request.",
+    )
+
     # Executor
     worker_concurrency: int = Field(32, ge=1, le=1000, description="Jobs that one worker works on at a time.")
     lease_seconds: float = Field(
@@ -108,6 +131,13 @@ class Settings(BaseSettings):
     gateway_service_tokens: str = Field(
         "", description="Service token file per region, for example us=/run/us.token,eu=/run/eu.token."
     )
+    gateway_tls_ca_file: Path | None = Field(
+        None, description="PEM certificates by which the gateway checks regional servers; turns TLS on."
+    )
+    gateway_tls_certificate_file: Path | None = Field(
+        None, description="PEM client certificate by which regional servers know the gateway."
+    )
+    gateway_tls_key_file: Path | None = Field(None, description="PEM key of that certificate.")
     trusted_hops: int = Field(
         0,
         ge=0,
