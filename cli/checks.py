@@ -152,16 +152,17 @@ def _supervisor(layout: Layout) -> Check:
 
 
 def _running(facts: dict[str, object], regions: dict[str, dict[str, str]]) -> Iterator[Check]:
-    from cli.supervisor.readiness import answers, serving
+    from cli.supervisor.readiness import answers, servers_of, serving
 
     sandbox = str(facts.get("sandbox", ""))
     up = answers(sandbox, "/_sandbox/health")
     yield Check("sandbox", up, sandbox, "" if up else "Read logs/sandbox.log in the data folder.")
     for name, region in regions.items():
         yield _database(name, region["database_url"])
-        up = serving(region["grpc"])
-        advice = f"Read logs/{name}-server.log in the data folder; it may be waiting for its database."
-        yield Check(f"server of {name}", up, region["grpc"], "" if up else advice)
+        for address in servers_of(region):
+            up = serving(address)
+            advice = f"Read logs/{name}-server*.log in the data folder; it may be waiting for its database."
+            yield Check(f"server of {name}", up, address, "" if up else advice)
         up = answers(region["api"], "/readyz")
         yield Check(
             f"gateway for {name}",

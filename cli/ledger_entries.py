@@ -21,7 +21,7 @@ def entries_of(operator: Operator, account_id: str, generation_id: str) -> list[
     request = ledger_service_pb2.ListEntriesRequest(
         account_id=account_id, hold_id=generation_id, page=paging_pb2.PageRequest(page_size=100)
     )
-    answer = operator.call(operator.ledger.ListEntries, request)
+    answer = operator.call(operator.ledger.list_entries, request)
     return sorted(answer.entries, key=lambda entry: entry.version)
 
 

@@ -9,6 +9,10 @@ import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
+# Before gRPC is imported anywhere: as root PostgreSQL's programs are started by fork, and gRPC's fork handlers crash such
+# children now and then.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
+
 from cli import render
 from cli.commands import (
     account,

@@ -29,6 +29,7 @@ CREATE_FIELDS = {
     "resolution": "generation_resolution",
     "generate_audio": "generation_generate_audio",
     "provider_order": "generation_provider_order",
+    "deadline_seconds": "generation_deadline_seconds",
 }
 """Fields of CreateGenerationRequest, as the JSON body and its headers name them."""
 

@@ -13,6 +13,7 @@ from typing import cast
 
 import uvloop
 
+from babysea_sdk import TlsFiles, TlsFilesError
 from babysea_sdk.channel import resolvable
 from gateway.app import create_app
 from gateway.identity import ServiceToken
@@ -82,7 +83,7 @@ async def serving(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     listens = _regions(settings.gateway_listen, "BABYSEA_GATEWAY_LISTEN")
     served = {region: address for region, address in listens.items() if region in targets}
     _check(settings, targets, served)
-    upstreams = _open(targets, tokens)
+    upstreams = _open(targets, tokens, {region: _tls(settings, region) for region in targets})
     try:
         app = create_app(upstreams, trusted_hops=settings.trusted_hops, clock=clock)
         sockets = bind(served, loopback_only=settings.mode == "embedded")
@@ -110,19 +111,41 @@ def _check(settings: Settings, targets: Mapping[Region, str], served: Mapping[Re
         )
     if not served:
         raise GatewayStartError("BABYSEA_GATEWAY_LISTEN gives no address for a region that has an upstream.")
-    if settings.mode == "production":
+
+
+def _tls(settings: Settings, region: Region) -> TlsFiles | None:
+    named = (
+        settings.gateway_tls_ca_file,
+        settings.gateway_tls_certificate_file,
+        settings.gateway_tls_key_file,
+    )
+    files = TlsFiles(*(path and Path(str(path).replace("{region}", region)) for path in named))
+    if settings.mode == "production" and len(files.named) < 3:
         raise GatewayStartError(
-            "Production mode refuses plaintext, and the gateway cannot speak TLS to a region yet; use embedded mode."
+            "Production mode refuses plaintext to a region; set BABYSEA_GATEWAY_TLS_CA_FILE, "
+            "BABYSEA_GATEWAY_TLS_CERTIFICATE_FILE and BABYSEA_GATEWAY_TLS_KEY_FILE."
         )
+    if files.named and files.authorities is None:
+        raise GatewayStartError(
+            "A certificate of the gateway needs BABYSEA_GATEWAY_TLS_CA_FILE, which turns TLS on."
+        )
+    return files if files.named else None
 
 
-def _open(targets: Mapping[Region, str], tokens: Mapping[Region, str]) -> dict[Region, Upstream]:
+def _open(
+    targets: Mapping[Region, str], tokens: Mapping[Region, str], tls: Mapping[Region, TlsFiles | None]
+) -> dict[Region, Upstream]:
     try:
         for target in targets.values():
             resolvable(target)
     except ValueError as error:
         raise GatewayStartError(f"BABYSEA_GATEWAY_UPSTREAMS: {error}") from None
-    return {
-        region: Upstream(region, target, ServiceToken(Path(tokens[region])) if region in tokens else None)
-        for region, target in targets.items()
-    }
+    try:
+        return {
+            region: Upstream(
+                region, target, ServiceToken(Path(tokens[region])) if region in tokens else None, tls[region]
+            )
+            for region, target in targets.items()
+        }
+    except TlsFilesError as error:
+        raise GatewayStartError(f"BABYSEA_GATEWAY_TLS_*: {error}") from None

@@ -69,6 +69,12 @@ LIST_GENERATIONS = Method(
 CANCEL_GENERATION = Method(
     _GENERATION, "CancelGeneration", generation.CancelGenerationRequest, generation.CancelGenerationResponse
 )
+DELETE_GENERATION = Method(
+    _GENERATION, "DeleteGeneration", generation.DeleteGenerationRequest, generation.DeleteGenerationResponse
+)
+GET_TIMELINE = Method(
+    _GENERATION, "GetTimeline", generation.GetTimelineRequest, generation.GetTimelineResponse
+)
 ESTIMATE_GENERATION = Method(
     _GENERATION,
     "EstimateGeneration",

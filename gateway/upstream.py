@@ -12,7 +12,7 @@ import grpc
 from grpc_health.v1 import health_pb2
 from starlette.requests import Request
 
-from babysea_sdk import open_channel
+from babysea_sdk import Connection, TlsFiles
 from gateway.errors import OUTCOME, public_error
 from gateway.exchange import Exchange
 from gateway.headers import Metadata, learn, metadata_of
@@ -54,10 +54,14 @@ class RegionError(BabySeaError):
 class Upstream:
     """The regional servers of one region."""
 
-    def __init__(self, region: Region, target: str, token: ServiceToken | None) -> None:
+    def __init__(
+        self, region: Region, target: str, token: ServiceToken | None, tls: TlsFiles | None = None
+    ) -> None:
         self.region = region
         self._token = token
-        self._channel = open_channel(target)
+        # Over TLS the certificate must be this region's: a wrong address never gets another region's customers.
+        self._connection = Connection(target, tls=tls, region=None if tls is None else region)
+        self._called: grpc.aio.Channel | None = None
         self._calls: dict[str, Any] = {}
 
     async def call(
@@ -97,7 +101,7 @@ class Upstream:
         Raises:
             RegionError: while iterating, when the region refuses or the stream breaks.
         """
-        open_stream: grpc.aio.UnaryStreamMultiCallable[Q, R] = self._channel.unary_stream(
+        open_stream: grpc.aio.UnaryStreamMultiCallable[Q, R] = self._connection.channel().unary_stream(
             method.path,
             request_serializer=method.request.SerializeToString,
             response_deserializer=method.response.FromString,
@@ -142,7 +146,7 @@ class Upstream:
         """Whether a connection stands, waiting for one up to `seconds`. Without one nothing was ever sent."""
 
         async def stands() -> None:
-            while self._channel.get_state(try_to_connect=True) is not READY:  # noqa: ASYNC110
+            while self._connection.channel().get_state(try_to_connect=True) is not READY:  # noqa: ASYNC110
                 # Waiting for the channel's own signal cannot be given up without leaving a watcher behind.
                 await asyncio.sleep(_CONNECT_POLL_SECONDS)
 
@@ -168,7 +172,7 @@ class Upstream:
 
     async def close(self) -> None:
         """Ends every call and the connections."""
-        await self._channel.close()
+        await self._connection.close()
 
     def _metadata(self, exchange: Exchange, authorization: str | None) -> Metadata:
         token = "" if self._token is None else self._token.read()
@@ -177,9 +181,12 @@ class Upstream:
         )
 
     def _unary(self, method: Method[Q, R]) -> grpc.aio.UnaryUnaryMultiCallable[Q, R]:
+        channel = self._connection.channel()
+        if channel is not self._called:
+            self._called, self._calls = channel, {}
         call: grpc.aio.UnaryUnaryMultiCallable[Q, R] | None = self._calls.get(method.path)
         if call is None:
-            call = self._channel.unary_unary(
+            call = channel.unary_unary(
                 method.path,
                 request_serializer=method.request.SerializeToString,
                 response_deserializer=method.response.FromString,

@@ -78,6 +78,12 @@ class Settings(BaseSettings):
         SecretStr(""),
         description="Valkey or Redis URL for shared limits; empty limits each process by itself.",
     )
+    valkey_budget_seconds: float = Field(
+        0.02,
+        gt=0,
+        le=1,
+        description="Time that a request may spend on asking Valkey before it is limited by its process alone.",
+    )
     grpc_tls_certificate_file: Path | None = Field(
         None,
         description="PEM certificate chain of the regional server; with the key, calls are served over TLS.",
@@ -86,6 +92,10 @@ class Settings(BaseSettings):
     grpc_tls_client_ca_file: Path | None = Field(
         None,
         description="PEM certificates of the authorities whose client certificates are trusted; asks callers for one.",
+    )
+    grpc_mutual_listen: str = Field(
+        "127.0.0.1:0",
+        description="Address for our own services and operators, who show a certificate; used with the client CA file.",
     )
     fault_points: str = Field(
         "",
@@ -132,10 +142,13 @@ class Settings(BaseSettings):
         "", description="Service token file per region, for example us=/run/us.token,eu=/run/eu.token."
     )
     gateway_tls_ca_file: Path | None = Field(
-        None, description="PEM certificates by which the gateway checks regional servers; turns TLS on."
+        None,
+        description='PEM certificates by which the gateway checks regional servers; turns TLS on. "{region}" in it becomes '
+        "the region, as in the next two.",
     )
     gateway_tls_certificate_file: Path | None = Field(
-        None, description="PEM client certificate by which regional servers know the gateway."
+        None,
+        description="PEM client certificate by which regional servers know the gateway; names one region.",
     )
     gateway_tls_key_file: Path | None = Field(None, description="PEM key of that certificate.")
     trusted_hops: int = Field(

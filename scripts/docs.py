@@ -1,4 +1,4 @@
-"""Generates the pages that are made from code: docs/configuration.md and docs/errors.md.
+"""Generates the pages that are made from code: docs/configuration.md, docs/errors.md and docs/cli.md.
 
 Usage: docs.py generate | check
 `check` fails when a page is stale.
@@ -6,11 +6,15 @@ Usage: docs.py generate | check
 
 from __future__ import annotations
 
+import argparse
+import re
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from pydantic_core import PydanticUndefined
 
+from cli.main import parser
 from kit.errors import all_specs
 from kit.settings import Settings
 
@@ -62,7 +66,93 @@ def errors() -> str:
     return "\n".join(lines) + "\n"
 
 
-PAGES = {"configuration.md": configuration, "errors.md": errors}
+def command_line() -> str:
+    """Every command and option, from the parser of `babysea`."""
+    root = parser()
+    lines = [
+        "# Command line",
+        "",
+        "Made by `make docs` from the parser of `babysea`. `babysea COMMAND --help` says the same.",
+        "",
+        "```text",
+        *(root.epilog or "").strip().splitlines(),
+        "```",
+        "",
+        "## Options of every command",
+        "",
+        *_table(root),
+    ]
+    everywhere = {option for action in _own(root) for option in action.option_strings}
+    for name, summary, command in _commands(root):
+        lines += _command(name, summary, command, everywhere, depth=2)
+    return "\n".join(lines) + "\n"
+
+
+def _command(
+    name: str, summary: str, command: argparse.ArgumentParser, everywhere: set[str], depth: int
+) -> list[str]:
+    lines = ["", f"{'#' * depth} `babysea {name}`", "", _text(command.description) or summary, ""]
+    table = _table(command, everywhere)
+    if table:
+        lines += table
+    if command.epilog:
+        lines += ["", _text(command.epilog)]
+    while lines[-1] == "":
+        lines.pop()
+    for inner, inner_summary, inner_command in _commands(command):
+        lines += _command(f"{name} {inner}", inner_summary, inner_command, everywhere, depth + 1)
+    return lines
+
+
+def _commands(of: argparse.ArgumentParser) -> Iterator[tuple[str, str, argparse.ArgumentParser]]:
+    for group in of._actions:
+        if isinstance(group, argparse._SubParsersAction):
+            summaries = {choice.dest: choice.help or "" for choice in group._choices_actions}
+            for name, command in group.choices.items():
+                yield name, summaries.get(name, ""), command
+
+
+def _own(of: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    for action in of._actions:
+        hidden = action.help == argparse.SUPPRESS or isinstance(action, argparse._HelpAction)
+        if not hidden and not isinstance(action, argparse._SubParsersAction):
+            yield action
+
+
+def _table(of: argparse.ArgumentParser, without: set[str] | None = None) -> list[str]:
+    rows = [
+        f"| {_called(action)} | {_cell(of, action)} |"
+        for action in _own(of)
+        if not set(action.option_strings) & (without or set())
+    ]
+    return ["| argument | meaning |", "|---|---|", *rows] if rows else []
+
+
+def _called(action: argparse.Action) -> str:
+    value = ""
+    if action.nargs != 0:
+        if isinstance(action.metavar, str):
+            value = action.metavar
+        elif action.choices is not None:
+            value = "{" + ",".join(str(choice) for choice in action.choices) + "}"
+        else:
+            value = action.dest.upper()
+    shown = " ".join([", ".join(action.option_strings), f"[{value}]" if action.nargs == "?" else value])
+    return f"`{shown.strip()}`".replace("|", "\\|")
+
+
+def _cell(of: argparse.ArgumentParser, action: argparse.Action) -> str:
+    # argparse writes defaults and the like into its help by %-formatting.
+    facts = {**vars(action), "prog": of.prog}
+    meaning = _text((action.help or "") % facts).replace("|", "\\|")
+    return f"{meaning} **Required.**".strip() if action.required and action.option_strings else meaning
+
+
+def _text(text: str | None) -> str:
+    return re.sub(r"\s+", " ", text or "").strip()
+
+
+PAGES = {"configuration.md": configuration, "errors.md": errors, "cli.md": command_line}
 
 
 def main() -> None:

@@ -24,6 +24,8 @@ class Service:
     register: Callable[[grpc.aio.Server], None]
     close: Callable[[], Awaitable[None]] = _nothing
     """Called when the server has stopped taking calls, before the connections close."""
+    drain: Callable[[], Awaitable[None]] = _nothing
+    """Called when the server begins to drain; ends the streams that would otherwise last as long as their readers."""
 
 
 ServiceFactory = Callable[[Dependencies], Service]
@@ -45,7 +47,12 @@ def _keys(shared: Dependencies) -> Service:
     from server.keys.servicer import KeyServicer
 
     servicer = KeyServicer(
-        shared.databases.app, shared.hasher, shared.verifier, shared.settings.region, shared.clock
+        shared.databases.app,
+        shared.hasher,
+        shared.verifier,
+        shared.settings.region,
+        shared.clock,
+        shared.limits.peek if shared.limits is not None else None,
     )
     return Service(
         "babysea.keys.v1.KeyService", lambda server: rpc.add_KeyServiceServicer_to_server(servicer, server)
@@ -77,13 +84,14 @@ def _routing(shared: Dependencies) -> Service:
 
 def _generation(shared: Dependencies) -> Service:
     from babysea.generation.v1 import generation_service_pb2_grpc as rpc
-    from server.generation.assembly import generation_servicer
+    from server.generation.assembly import generation_parts
 
-    servicer, close = generation_servicer(shared)
+    parts = generation_parts(shared)
     return Service(
         "babysea.generation.v1.GenerationService",
-        lambda server: rpc.add_GenerationServiceServicer_to_server(servicer, server),
-        close,
+        lambda server: rpc.add_GenerationServiceServicer_to_server(parts.servicer, server),
+        close=parts.close,
+        drain=parts.drain,
     )
 
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import uvloop
 from opentelemetry.instrumentation.asyncpg import AsyncPGInstrumentor
@@ -14,17 +16,21 @@ from opentelemetry.instrumentation.asyncpg import AsyncPGInstrumentor
 from kit.logs import configure_logs
 from kit.settings import Settings
 from kit.telemetry import configure_telemetry
+from server.generation.deletion import FileRemoval
 from server.generation.execution import store
 from server.generation.execution.executor import Executor, ExecutorSettings
 from server.generation.execution.loading import Loading
 from server.generation.execution.outputs import Delivery
 from server.generation.execution.step import Stepper
 from server.generation.storage import OutputStore
+from server.ledger.auditing import Auditor
+from server.ledger.reconciliation import Reconciler
 from server.providers.registry import open_providers
 from server.runtime.combiner import Combiner
 from server.runtime.dependencies import Dependencies, open_dependencies
 from server.runtime.upkeep import Upkeep
 
+_DOWNLOAD_SECONDS = 600.0
 _log = logging.getLogger(__name__)
 
 
@@ -54,7 +60,8 @@ def run(settings: Settings) -> None:
 async def open_executor(shared: Dependencies) -> AsyncIterator[Executor]:
     """An executor with its providers and its output store."""
     settings = shared.settings
-    providers = open_providers(settings, shared.catalog)
+    # One call ends well within the time that a stopping worker is given.
+    providers = open_providers(settings, shared.catalog, call_seconds=15.0)
     if providers.missing:
         _log.warning("providers without a credential are out: %s", ", ".join(providers.missing))
 
@@ -69,8 +76,7 @@ async def open_executor(shared: Dependencies) -> AsyncIterator[Executor]:
         Loading(engine, shared.envelope, shared.catalog),
         shared.catalog,
         providers,
-        Delivery(providers, OutputStore(settings.storage_url, settings.data_dir)),
-        shared.clock,
+        Delivery(providers, OutputStore(settings.storage_url, settings.data_dir), _clean_folder(settings)),
     )
     executor_settings = ExecutorSettings(
         concurrency=settings.worker_concurrency,
@@ -78,16 +84,34 @@ async def open_executor(shared: Dependencies) -> AsyncIterator[Executor]:
         drain_seconds=settings.drain_seconds,
     )
     try:
-        yield Executor(engine, stepper, executor_settings, shared.clock)
+        yield Executor(engine, stepper, executor_settings)
     finally:
         await settlements.close()
         await providers.aclose()
 
 
+def _clean_folder(settings: Settings) -> Path:
+    """The folder for downloads, without what a killed worker of this region left in it."""
+    folder = settings.data_dir / "tmp" / settings.region
+    folder.mkdir(parents=True, exist_ok=True)
+    for left in folder.iterdir():
+        # Younger ones may be another worker's at this moment: a download ends within two minutes.
+        if time.time() - left.stat().st_mtime > _DOWNLOAD_SECONDS:
+            left.unlink(missing_ok=True)
+    return folder
+
+
 async def _work_until_told(settings: Settings) -> None:
     shared = open_dependencies(settings)
     try:
-        async with open_executor(shared) as executor, Upkeep(shared.databases.worker):
+        engine = shared.databases.worker
+        async with (
+            open_executor(shared) as executor,
+            Upkeep(engine),
+            Reconciler(engine),
+            FileRemoval(engine, OutputStore(settings.storage_url, settings.data_dir)),
+            Auditor(engine, settings.audit_seconds),
+        ):
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):
                 loop.add_signal_handler(number, executor.stop)

@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+
+# Before gRPC is imported anywhere: as root PostgreSQL's programs are started by fork (another user leaves no other way),
+# and gRPC's own fork handlers crash such a child about once in eight times.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
+
 from collections.abc import AsyncIterator
 from pathlib import Path
 

@@ -38,7 +38,7 @@ def create_account(asked: argparse.Namespace) -> int:
         account_id=str(uuid7()), name=asked.name, email=asked.email, plan=asked.plan
     )
     with running.operator(region) as operator:
-        account = operator.call(operator.accounts.CreateAccount, request).account
+        account = operator.call(operator.accounts.create_account, request).account
     if asked.json:
         render.say_json({"account_id": account.account_id, "region": region.name, "plan": account.plan})
         return Exit.OK

@@ -45,7 +45,7 @@ def grant_credits(asked: argparse.Namespace) -> int:
         account_id=asked.account or region.account_id, amount_micros=amount, idempotency_key=asked.key
     )
     with running.operator(region) as operator:
-        answer = operator.call(operator.ledger.GrantCredit, request)
+        answer = operator.call(operator.ledger.grant_credit, request)
     if answer.result not in {"granted", "already_granted"}:
         reasons = {
             "conflict": "The key was used before with another amount; choose another --key.",

@@ -1,4 +1,4 @@
-"""`babysea key`: makes, lists and revokes API keys."""
+"""`babysea key`: makes, lists, rotates, revokes, deletes and explains API keys."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from cli import render
 from cli.commands.declare import Subparsers, add
+from cli.commands.key_explain import register_explain
 from cli.errors import Exit
 from cli.supervisor.layout import REGIONS
 
@@ -21,7 +22,7 @@ PRESETS = ("full_access", "generate_only", "read_only", "monitor_only")
 
 def register(commands: Subparsers, everywhere: argparse.ArgumentParser) -> None:
     """Declares the commands."""
-    key = add(commands, everywhere, "key", "make, list and revoke API keys")
+    key = add(commands, everywhere, "key", "make, list, rotate, revoke, delete and explain API keys")
     verbs = key.add_subparsers(title="verbs", metavar="VERB", required=True)
     create = _verb(verbs, everywhere, "create", "make a key; this prints its secret, once")
     create.add_argument("--name", required=True, help="name for people")
@@ -41,6 +42,21 @@ def register(commands: Subparsers, everywhere: argparse.ArgumentParser) -> None:
     revoke = _verb(verbs, everywhere, "revoke", "end a key for good")
     revoke.add_argument("key_id", metavar="KEY_ID", help="id of the key, as `key list` shows it")
     revoke.set_defaults(run=revoke_key)
+    rotate = _verb(
+        verbs, everywhere, "rotate", "put a new key in a key's place; this prints its secret, once"
+    )
+    rotate.add_argument("key_id", metavar="KEY_ID", help="id of the key, as `key list` shows it")
+    rotate.add_argument(
+        "--grace-hours",
+        type=int,
+        metavar="HOURS",
+        help="hours that the old key goes on working, 1 to 168 (default: 24)",
+    )
+    rotate.set_defaults(run=rotate_key)
+    delete = _verb(verbs, everywhere, "delete", "remove a key and everything kept of it; it stops working")
+    delete.add_argument("key_id", metavar="KEY_ID", help="id of the key, as `key list` shows it")
+    delete.set_defaults(run=delete_key)
+    register_explain(_verb(verbs, everywhere, "explain", "say why a call with a key is allowed or refused"))
 
 
 def _verb(
@@ -72,7 +88,7 @@ def create_key(asked: argparse.Namespace) -> int:
     if asked.expires_days is not None:
         request.expires_at.FromDatetime(datetime.now(UTC) + timedelta(days=asked.expires_days))
     with running.operator(region) as operator:
-        made = operator.call(operator.keys.CreateKey, request)
+        made = operator.call(operator.keys.create_key, request)
     if asked.json:
         render.say_json({**_as_json(made.key), "api_key": made.secret})
         return Exit.OK
@@ -100,7 +116,7 @@ def list_keys(asked: argparse.Namespace) -> int:
                 account_id=asked.account or region.account_id,
                 page=paging_pb2.PageRequest(page_size=100, page_token=token),
             )
-            answer = operator.call(operator.keys.ListKeys, request)
+            answer = operator.call(operator.keys.list_keys, request)
             found += answer.keys
             token = answer.page.next_page_token
             if not token:
@@ -125,7 +141,7 @@ def revoke_key(asked: argparse.Namespace) -> int:
         account_id=asked.account or region.account_id, key_id=asked.key_id
     )
     with running.operator(region) as operator:
-        key = operator.call(operator.keys.RevokeKey, request).key
+        key = operator.call(operator.keys.revoke_key, request).key
     if asked.json:
         render.say_json(_as_json(key))
     else:
@@ -133,12 +149,57 @@ def revoke_key(asked: argparse.Namespace) -> int:
     return Exit.OK
 
 
+def rotate_key(asked: argparse.Namespace) -> int:
+    """Puts a new key in a key's place and prints its secret."""
+    from babysea.keys.v1 import key_service_pb2
+    from cli.running import find
+
+    running = find(asked.data_dir)
+    region = running.region(asked.region)
+    request = key_service_pb2.RotateKeyRequest(
+        account_id=asked.account or region.account_id, key_id=asked.key_id, grace_hours=asked.grace_hours
+    )
+    with running.operator(region) as operator:
+        done = operator.call(operator.keys.rotate_key, request)
+    if asked.json:
+        render.say_json({**_as_json(done.key), "api_key": done.secret, "rotated": _as_json(done.rotated)})
+        return Exit.OK
+    for line in render.facts(
+        {
+            "key id": done.key.key_id,
+            "key": done.secret,
+            "takes the place of": done.rotated.prefix,
+            "which works until": done.rotated.expires_at.ToJsonString(),
+        }
+    ):
+        render.say(line)
+    render.note("The key is shown this once; keep it now.")
+    return Exit.OK
+
+
+def delete_key(asked: argparse.Namespace) -> int:
+    """Removes a key."""
+    from babysea.keys.v1 import key_service_pb2
+    from cli.running import find
+
+    running = find(asked.data_dir)
+    region = running.region(asked.region)
+    request = key_service_pb2.DeleteKeyRequest(
+        account_id=asked.account or region.account_id, key_id=asked.key_id
+    )
+    with running.operator(region) as operator:
+        operator.call(operator.keys.delete_key, request)
+    if asked.json:
+        render.say_json({"key_id": asked.key_id, "deleted": True})
+    else:
+        render.say(f"Deleted {asked.key_id}.")
+    return Exit.OK
+
+
 def _status(key: ApiKey) -> str:
-    if key.HasField("revoked_at"):
-        return "revoked"
-    if key.HasField("expires_at") and key.expires_at.ToDatetime(UTC) <= datetime.now(UTC):
-        return "expired"
-    return "active"
+    from babysea.keys.v1 import keys_pb2
+
+    return keys_pb2.KeyStatus.Name(key.status).removeprefix("KEY_STATUS_").lower()
 
 
 def _as_json(key: ApiKey) -> dict[str, object]:
@@ -158,4 +219,6 @@ def _as_json(key: ApiKey) -> dict[str, object]:
         "last_used_at": moment("last_used_at"),
         "expires_at": moment("expires_at"),
         "revoked_at": moment("revoked_at"),
+        "rotated_at": moment("rotated_at"),
+        "replaced_by": key.replaced_by or None,
     }

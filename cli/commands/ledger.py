@@ -39,7 +39,7 @@ def command(asked: argparse.Namespace) -> int:
     for region in regions:
         with running.operator(region) as operator:
             answer = operator.call(
-                operator.ledger.AuditLedger, ledger_service_pb2.AuditLedgerRequest(), seconds=_AUDIT_SECONDS
+                operator.ledger.audit_ledger, ledger_service_pb2.AuditLedgerRequest(), seconds=_AUDIT_SECONDS
             )
         findings = [
             {"invariant": finding.invariant, "subject": finding.subject} for finding in answer.findings

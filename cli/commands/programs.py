@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from cli import render
 from cli.commands.declare import Subparsers, add
 from cli.errors import CliError, Exit
-from cli.supervisor.options import parse_port
+from cli.supervisor.options import parse_port, parse_processes
 
 if TYPE_CHECKING:
     from kit.settings import Settings
@@ -33,22 +33,33 @@ def register(commands: Subparsers, everywhere: argparse.ArgumentParser) -> None:
         commands,
         everywhere,
         "server",
-        "run one regional gRPC server",
-        f"Run one regional gRPC server. {_SETTINGS}",
+        "run a regional gRPC server, in one process or several",
+        f"Run a regional gRPC server. {_SETTINGS}",
     )
     server.add_argument("--services", metavar="A,B", help="services to serve (default: all)")
     server.add_argument(
-        "--workers",
-        type=int,
+        "--processes",
+        type=parse_processes,
+        nargs="?",
+        const=0,
         default=1,
         metavar="N",
-        help="processes; only 1, see below",
+        help="processes, each on a port of its own; one per core without N, with auto or with 0 (default: 1)",
     )
     server.add_argument(
-        "--listen", metavar="HOST:PORT", help="address to listen on (default: BABYSEA_GRPC_LISTEN)"
+        "--listen",
+        metavar="HOST:PORT",
+        help="address to listen on; several processes take this port and the next ones, port 0 takes free ones "
+        "(default: BABYSEA_GRPC_LISTEN)",
+    )
+    server.add_argument(
+        "--mutual-listen",
+        metavar="HOST:PORT",
+        help="the same for callers with a certificate (default: BABYSEA_GRPC_MUTUAL_LISTEN)",
     )
     server.epilog = (
-        "Scale a region by running more servers, each on its own port, and name all of them to the gateway."
+        "Name every address to the gateway, joined by semicolons, as in us=127.0.0.1:50051;127.0.0.1:50052: calls go to "
+        "them in turn. A process that dies is started again; SIGTERM drains them all."
     )
     server.set_defaults(run=run_server)
     add(
@@ -88,20 +99,38 @@ def register(commands: Subparsers, everywhere: argparse.ArgumentParser) -> None:
 
 def run_server(asked: argparse.Namespace) -> int:
     """Serves until SIGTERM."""
-    if asked.workers != 1:
-        raise CliError(
-            "A server is one process; run more of them, each with its own --listen, and list them in "
-            "BABYSEA_GATEWAY_UPSTREAMS.",
-            Exit.USAGE,
-        )
-    changes = {"services": asked.services, "grpc_listen": asked.listen}
+    changes = {
+        "services": asked.services,
+        "grpc_listen": asked.listen,
+        "grpc_mutual_listen": asked.mutual_listen,
+    }
     settings = _settings({name: value for name, value in changes.items() if value is not None})
     _check(settings, _REGIONAL)
     _end_with_supervisor()
+    if asked.processes != 1:
+        return _run_processes(settings, asked)
     from server.main import run
 
     run(settings)
     return Exit.OK
+
+
+def _run_processes(settings: Settings, asked: argparse.Namespace) -> int:
+    from cli.supervisor.environment import SUPERVISED, command
+    from kit.logs import configure_logs
+    from server.processes import addresses, cores, run
+
+    configure_logs(settings.log_level)
+    services = [] if asked.services is None else ["--services", asked.services]
+
+    count = asked.processes or cores()
+    listens = addresses(settings.grpc_listen, count)
+    mutual = dict(zip(listens, addresses(settings.grpc_mutual_listen, count), strict=True))
+
+    def serve(listen: str) -> list[str]:
+        return command("server", "--listen", listen, "--mutual-listen", mutual[listen], *services)
+
+    return run(listens, serve, {**os.environ, SUPERVISED: "1"}, settings.drain_seconds)
 
 
 def run_worker(asked: argparse.Namespace) -> int:
@@ -148,6 +177,7 @@ def run_migrate(asked: argparse.Namespace) -> int:
         settings.admin_database_url.get_secret_value(),
         settings.vault_database_url.get_secret_value(),
     )
+    _refuse_plaintext(settings)
     check_url("BABYSEA_ADMIN_DATABASE_URL", admin)
     check_url("BABYSEA_VAULT_DATABASE_URL", vault)
     if asked.create_databases:
@@ -174,6 +204,7 @@ def _check(settings: Settings, names: Sequence[str]) -> None:
     """Ends with one sentence when a setting is missing or a database cannot be reached."""
     from cli.database import check_url, reach
 
+    _refuse_plaintext(settings)
     urls: dict[str, str] = {}
     for name in names:
         variable = f"BABYSEA_{name.upper()}"
@@ -186,6 +217,17 @@ def _check(settings: Settings, names: Sequence[str]) -> None:
                 f"{variable} is not set; see docs/configuration.md, or use `babysea up`.", Exit.USAGE
             )
     reach(urls)
+
+
+def _refuse_plaintext(settings: Settings) -> None:
+    """Ends with one sentence before anything is sent over a plaintext hop of production."""
+    from server.runtime.errors import StartError
+    from server.runtime.transport import refuse_plaintext
+
+    try:
+        refuse_plaintext(settings)
+    except StartError as error:
+        raise CliError(str(error), Exit.USAGE) from error
 
 
 def _end_with_supervisor() -> None:

@@ -13,7 +13,14 @@ from cli.errors import Exit, explain
 from cli.supervisor.control import Started, run, run_detached
 from cli.supervisor.files import read_json
 from cli.supervisor.layout import REGIONS, Layout
-from cli.supervisor.options import UpOptions, parse_count, parse_port, parse_ports, parse_regions
+from cli.supervisor.options import (
+    UpOptions,
+    parse_count,
+    parse_port,
+    parse_ports,
+    parse_regions,
+    parse_servers,
+)
 
 _DESCRIPTION = """\
 Run every region on this machine: a PostgreSQL, a server and a worker for each, one gateway and one provider sandbox
@@ -42,6 +49,13 @@ def register(commands: Subparsers, everywhere: argparse.ArgumentParser) -> None:
         help="API port per region; auto takes free ones where others are taken (default: 8080, 8081, 8082)",
     )
     up.add_argument(
+        "--servers",
+        type=parse_servers,
+        default=1,
+        metavar="N",
+        help="server processes per region, each on a port of its own (default: 1)",
+    )
+    up.add_argument(
         "--workers",
         type=parse_count,
         default=1,
@@ -62,7 +76,7 @@ def command(asked: argparse.Namespace) -> int:
     """Runs the stack here, or starts it in the background."""
     layout = Layout.at(asked.data_dir)
     ports, free = asked.ports
-    options = UpOptions(asked.regions, ports, free, asked.workers, asked.sandbox_port)
+    options = UpOptions(asked.regions, ports, free, asked.workers, asked.sandbox_port, asked.servers)
     if asked.report_fd is not None:
         return _supervise_and_report(layout, options, asked.report_fd)
     render.note(f"Starting {', '.join(options.regions)} in {layout.root} …")

@@ -39,11 +39,11 @@ def ensure(place: RegionLayout, operator: Operator) -> Bootstrap:
     # The id is on disk before the account exists: after a crash the same account is asked for again.
     write_json(path, {**known, "account_id": account_id})
     operator.call(
-        operator.accounts.CreateAccount,
+        operator.accounts.create_account,
         account_service_pb2.CreateAccountRequest(account_id=account_id, name="Bootstrap", plan="enterprise"),
     )
     granted = operator.call(
-        operator.ledger.GrantCredit,
+        operator.ledger.grant_credit,
         ledger_service_pb2.GrantCreditRequest(
             account_id=account_id, amount_micros=_CREDITS_MICROS, idempotency_key=_NAME
         ),
@@ -61,11 +61,11 @@ def _new_key(path_of: RegionLayout, operator: Operator, account_id: str, active:
         if name == _NAME:
             # Left by a crash between its making and its writing down: nobody knows its secret.
             operator.call(
-                operator.keys.RevokeKey,
+                operator.keys.revoke_key,
                 key_service_pb2.RevokeKeyRequest(account_id=account_id, key_id=key_id),
             )
     made = operator.call(
-        operator.keys.CreateKey,
+        operator.keys.create_key,
         key_service_pb2.CreateKeyRequest(account_id=account_id, name=_NAME, preset="full_access"),
     )
     write_json(
@@ -82,7 +82,7 @@ def _active_keys(operator: Operator, account_id: str) -> dict[str, str]:
     while True:
         page = paging_pb2.PageRequest(page_size=100, page_token=token)
         answer = operator.call(
-            operator.keys.ListKeys, key_service_pb2.ListKeysRequest(account_id=account_id, page=page)
+            operator.keys.list_keys, key_service_pb2.ListKeysRequest(account_id=account_id, page=page)
         )
         found.update({key.key_id: key.name for key in answer.keys if not key.HasField("revoked_at")})
         token = answer.page.next_page_token

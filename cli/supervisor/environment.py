@@ -66,14 +66,14 @@ def _region_basics(layout: Layout, region: str) -> dict[str, str]:
 
 
 def for_server(
-    layout: Layout, plan: Plan, region: str, secrets: RegionSecrets, urls: DatabaseUrls
+    layout: Layout, plan: Plan, region: str, secrets: RegionSecrets, urls: DatabaseUrls, number: int = 1
 ) -> dict[str, str]:
-    """The regional server."""
+    """The regional server of that number; each listens on a port of its own."""
     return {
         **_regional(layout, plan, region, secrets, urls),
         "BABYSEA_VAULT_DATABASE_URL": urls.vault_roles["babysea_app"],
         "BABYSEA_OPERATOR_TOKEN_FILE": str(layout.region(region).operator_token),
-        "BABYSEA_GRPC_LISTEN": f"{HOST}:{plan.grpc[region]}",
+        "BABYSEA_GRPC_LISTEN": plan.servers(region)[number - 1],
     }
 
 
@@ -115,7 +115,9 @@ def for_gateway(layout: Layout, plan: Plan) -> dict[str, str]:
         "BABYSEA_MODE": "embedded",
         "BABYSEA_TRACE_DIR": str(layout.traces),
         "BABYSEA_GATEWAY_LISTEN": ",".join(f"{region}={HOST}:{plan.api[region]}" for region in regions),
-        "BABYSEA_GATEWAY_UPSTREAMS": ",".join(f"{region}={HOST}:{plan.grpc[region]}" for region in regions),
+        "BABYSEA_GATEWAY_UPSTREAMS": ",".join(
+            f"{region}={';'.join(plan.servers(region))}" for region in regions
+        ),
         "BABYSEA_GATEWAY_SERVICE_TOKENS": ",".join(
             f"{region}={layout.region(region).service_token}" for region in regions
         ),

@@ -22,6 +22,8 @@ class UpOptions:
     workers: int = 1
     """Worker processes per region."""
     sandbox_port: int | None = None
+    servers: int = 1
+    """Server processes per region, each on a port of its own."""
 
     def arguments(self) -> list[str]:
         """The same options as arguments of `babysea up`."""
@@ -29,6 +31,7 @@ class UpOptions:
         if self.free_ports:
             ports.append("auto")
         found = ["--regions", ",".join(self.regions), "--workers", str(self.workers)]
+        found += ["--servers", str(self.servers)]
         if ports:
             found += ["--ports", ",".join(ports)]
         if self.sandbox_port is not None:
@@ -76,6 +79,18 @@ def parse_count(text: str) -> int:
     if not text.isdecimal() or not 0 <= int(text) <= 64:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number between 0 and 64")
     return int(text)
+
+
+def parse_servers(text: str) -> int:
+    """A number of servers, for argparse; a region without one would answer nothing."""
+    if not text.isdecimal() or not 1 <= int(text) <= 64:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number between 1 and 64")
+    return int(text)
+
+
+def parse_processes(text: str) -> int:
+    """A number of processes, for argparse; auto or 0 is one per core, given as 0."""
+    return 0 if text == "auto" else parse_count(text)
 
 
 def _is_port(text: str) -> bool:

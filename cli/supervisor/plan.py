@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cli.supervisor.options import DEFAULT_PORTS, UpOptions
 from cli.supervisor.ports import HOST, choose, claim, is_free
@@ -16,12 +16,20 @@ class Plan:
     api: dict[str, int]
     """API port of the gateway per region."""
     grpc: dict[str, int]
-    """Port of the regional server."""
+    """Port of the regional server; of the first one, where there are several."""
     sandbox: int
+    more_grpc: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    """Ports of a region's further servers."""
+    valkey: dict[str, int] = field(default_factory=dict)
+    """Port of Valkey per region."""
 
     def api_url(self, region: str) -> str:
         """Base URL of a region's public API."""
         return f"http://{HOST}:{self.api[region]}"
+
+    def servers(self, region: str) -> list[str]:
+        """Addresses of all servers of a region, the first one first."""
+        return [f"{HOST}:{port}" for port in (self.grpc[region], *self.more_grpc.get(region, ()))]
 
     @property
     def sandbox_url(self) -> str:
@@ -44,12 +52,24 @@ def make_plan(options: UpOptions, state: State) -> Plan:
     else:
         sandbox = choose(state.ports.get("sandbox"), used)
     grpc = {region: choose(state.ports.get(f"{region} grpc"), used) for region in options.regions}
+    more = {region: _more_grpc(region, options, state, used) for region in options.regions}
+    valkey = {region: choose(state.ports.get(f"{region} valkey"), used) for region in options.regions}
     for region in options.regions:
+        state.ports[f"{region} valkey"] = valkey[region]
         state.ports[f"{region} api"] = api[region]
         state.ports[f"{region} grpc"] = grpc[region]
     state.ports["sandbox"] = sandbox
     state.fixed_ports = not options.free_ports
-    return Plan(api, grpc, sandbox)
+    return Plan(api, grpc, sandbox, {region: ports for region, ports in more.items() if ports}, valkey)
+
+
+def _more_grpc(region: str, options: UpOptions, state: State, used: set[int]) -> tuple[int, ...]:
+    ports = []
+    for number in range(2, options.servers + 1):
+        name = f"{region} grpc {number}"
+        state.ports[name] = choose(state.ports.get(name), used)
+        ports.append(state.ports[name])
+    return tuple(ports)
 
 
 def _api_port(region: str, options: UpOptions, state: State, used: set[int]) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import http.client
+from collections.abc import Mapping
 from typing import TypeAlias
 from urllib.parse import urlsplit
 
@@ -46,5 +47,12 @@ def all_answer(facts: dict[str, object]) -> bool:
     if not isinstance(regions, dict) or not isinstance(facts.get("sandbox"), str):
         return False
     return answers(str(facts["sandbox"]), "/_sandbox/health") and all(
-        answers(str(region["api"]), "/readyz") and serving(str(region["grpc"])) for region in regions.values()
+        answers(str(region["api"]), "/readyz") and all(serving(address) for address in servers_of(region))
+        for region in regions.values()
     )
+
+
+def servers_of(region: Mapping[str, object]) -> list[str]:
+    """Addresses of all servers that a region's part of ready.json names."""
+    every = region.get("grpc_all")
+    return [str(address) for address in every] if isinstance(every, list) else [str(region["grpc"])]

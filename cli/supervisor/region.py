@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from cli.errors import CliError
 from cli.grpc_client import Operator
-from cli.supervisor import bootstrap, cluster, environment, readiness
+from cli.supervisor import bootstrap, cluster, environment, readiness, valkey
 from cli.supervisor.children import Children, Program
 from cli.supervisor.layout import Layout, RegionLayout
 from cli.supervisor.plan import Plan
@@ -37,6 +37,7 @@ class RegionStack:
     workers: int
     stop: threading.Event
     tell: Callable[[str], None]
+    servers: int = 1
     postgres: EmbeddedPostgres = field(default_factory=EmbeddedPostgres)
     _guard: threading.Thread | None = None
 
@@ -47,33 +48,41 @@ class RegionStack:
 
     @property
     def grpc(self) -> str:
-        """Address of its server."""
+        """Address of its server; of the first one, where there are several."""
         return f"{HOST}:{self.plan.grpc[self.region]}"
 
-    def start(self) -> dict[str, str]:
+    def start(self) -> dict[str, object]:
         """Starts everything, waits until it answers, and returns the region's part of ready.json.
 
         Raises:
             CliError, EmbeddedPostgresError: one sentence.
             Stopped: `stop` was set meanwhile.
         """
+        valkey_port = self.plan.valkey[self.region]
+        limits = valkey.run(self.region, self.place, valkey_port, self.secrets, self.children, self.tell)
         running = self.postgres.start(self.place.postgres)
         self._go_on()
         urls = cluster.urls_of(running, self.secrets)
         cluster.migrate(self.region, urls, self.secrets)
         self._go_on()
-        server = environment.for_server(self.layout, self.plan, self.region, self.secrets, urls)
-        self._run("server", server)
+        for number, name in enumerate(_names("server", self.servers), 1):
+            server = environment.for_server(self.layout, self.plan, self.region, self.secrets, urls, number)
+            self._run(name, {**server, **limits})
         worker = environment.for_worker(self.layout, self.plan, self.region, self.secrets, urls)
-        for number in range(1, self.workers + 1):
-            self._run("worker" if self.workers == 1 else f"worker {number}", worker)
+        for name in _names("worker", self.workers):
+            self._run(name, worker)
         self._guard = threading.Thread(target=self._keep_database, args=(running.port,), daemon=True)
         self._guard.start()
-        self._wait_for_server()
+        self._wait_for_servers()
         with Operator(self.grpc, read_token(self.place)) as operator:
             account = bootstrap.ensure(self.place, operator)
         return {
             "grpc": self.grpc,
+            **(
+                {"grpc_all": self.plan.servers(self.region)}
+                if len(self.plan.servers(self.region)) > 1
+                else {}
+            ),
             "api": self.plan.api_url(self.region),
             "account_id": account.account_id,
             "api_key": account.api_key,
@@ -90,15 +99,19 @@ class RegionStack:
         command = environment.command(what.split()[0])
         self.children.run(Program(f"{self.region} {what}", tuple(command), variables))
 
-    def _wait_for_server(self) -> None:
-        name = f"{self.region} server"
+    def _wait_for_servers(self) -> None:
         deadline = time.monotonic() + START_SECONDS
-        while not readiness.serving(self.grpc):
+        names = _names("server", self.servers)
+        for name, address in zip(names, self.plan.servers(self.region), strict=True):
+            self._wait_for_server(f"{self.region} {name}", address, deadline)
+
+    def _wait_for_server(self, name: str, address: str, deadline: float) -> None:
+        while not readiness.serving(address):
             self._go_on()
             self.children.check_alive(name)
             if time.monotonic() > deadline:
                 raise CliError(
-                    f"The server of {self.region} did not get ready in {START_SECONDS:.0f} s; "
+                    f"The program “{name}” did not get ready in {START_SECONDS:.0f} s; "
                     f"read {self.children.log_of(name)}."
                 )
             time.sleep(0.05)
@@ -117,6 +130,10 @@ class RegionStack:
                 self.postgres.start(self.place.postgres, port=port)
             except EmbeddedPostgresError as error:
                 self.tell(f"The database of {self.region} is away: {error.message}")
+
+
+def _names(what: str, count: int) -> list[str]:
+    return [what] if count == 1 else [f"{what} {number}" for number in range(1, count + 1)]
 
 
 def stop_cluster(postgres: EmbeddedPostgres, place: RegionLayout, seconds: float = 15.0) -> None:

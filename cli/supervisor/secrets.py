@@ -24,6 +24,7 @@ class RegionSecrets:
     """32 random bytes in base64."""
     passwords: dict[str, str] = field(repr=False)
     """Of the database's login roles."""
+    valkey_password: str = field(default="", repr=False)
 
 
 def ensure(place: RegionLayout) -> RegionSecrets:
@@ -44,7 +45,8 @@ def ensure(place: RegionLayout) -> RegionSecrets:
         place, "passwords.json", lambda: json.dumps({role: secrets.token_urlsafe(24) for role in ROLES})
     )
     key = _once(place, "master_key", lambda: base64.b64encode(os.urandom(32)).decode())
-    return RegionSecrets(key, _passwords(place, passwords))
+    valkey_password = _once(place, "valkey_password", lambda: secrets.token_urlsafe(24))
+    return RegionSecrets(key, _passwords(place, passwords), valkey_password)
 
 
 def read_token(place: RegionLayout) -> str:

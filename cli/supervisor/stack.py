@@ -37,7 +37,7 @@ class Stack:
         self._state = State.load(layout.state)
         self._children = Children(layout.logs, self._state.remember_process, tell)
         self._regions: list[RegionStack] = []
-        self._starting: list[Future[dict[str, str]]] = []
+        self._starting: list[Future[dict[str, object]]] = []
 
     def start(self) -> dict[str, object]:
         """Starts everything, waits until all of it answers, writes ready.json and returns its content.
@@ -64,6 +64,7 @@ class Stack:
                 self._options.workers,
                 self._stop,
                 self._tell,
+                self._options.servers,
             )
             for region in self._options.regions
         ]
@@ -91,9 +92,9 @@ class Stack:
         wait(self._starting)
         # Calls in progress may finish: first nobody new comes in, then the servers drain.
         self._children.stop(lambda name: name == "gateway", 8.0)
-        self._children.stop(lambda name: name.endswith(" server"), 15.0)
+        self._children.stop(lambda name: " server" in name, 15.0)
         self._children.stop(lambda name: " worker" in name, 12.0)
-        self._children.stop(lambda name: name == "sandbox", 5.0)
+        self._children.stop(lambda name: name == "sandbox" or name.endswith(" valkey"), 5.0)
         with ThreadPoolExecutor(max_workers=8) as threads:
             list(threads.map(RegionStack.stop_database, self._regions))
         self._state.forget_processes()
@@ -101,7 +102,7 @@ class Stack:
     def _run(self, what: str, variables: dict[str, str], *arguments: str) -> None:
         self._children.run(Program(what, tuple(environment.command(what, *arguments)), variables))
 
-    def _start_regions(self) -> dict[str, dict[str, str]]:
+    def _start_regions(self) -> dict[str, dict[str, object]]:
         threads = ThreadPoolExecutor(max_workers=len(self._regions))
         self._starting = [threads.submit(region.start) for region in self._regions]
         threads.shutdown(wait=False)

@@ -1,4 +1,4 @@
-"""Generations of the key's account: one, all of them, and the end of one."""
+"""Generations of the key's account: one, all of them, what became of one, and the end of one."""
 
 from __future__ import annotations
 
@@ -8,12 +8,27 @@ from babysea.common.v1 import error_reason_pb2, paging_pb2
 from babysea.generation.v1 import generation_service_pb2 as generation
 from gateway.envelope import success
 from gateway.exchange import exchange_of
-from gateway.methods import CANCEL_GENERATION, GET_GENERATION, LIST_GENERATIONS
+from gateway.methods import (
+    CANCEL_GENERATION,
+    DELETE_GENERATION,
+    GET_GENERATION,
+    GET_TIMELINE,
+    LIST_GENERATIONS,
+)
 from gateway.upstream import RegionError, refuse, upstream_of
 from gateway.v1 import query
 from gateway.v1.records import record
-from gateway.v1.responses import CancelData, Envelope, ListEnvelope, RecordData, RecordsData
+from gateway.v1.responses import (
+    CancelData,
+    DeleteData,
+    Envelope,
+    ListEnvelope,
+    RecordData,
+    RecordsData,
+    TimelineData,
+)
 from gateway.v1.routing import parameter, v1_router
+from gateway.v1.timeline import timeline
 from kit.errors import BabySeaError
 
 router = v1_router()
@@ -61,6 +76,34 @@ async def get_generation(request: Request, generation_id: str) -> Response:
     except RegionError as error:
         raise _same_if_absent(error) from None
     return success(exchange, "Generation retrieved successfully", record(answer.generation))
+
+
+@router.get("/content/{generation_id}/timeline", response_model=Envelope[TimelineData])
+async def get_timeline(request: Request, generation_id: str) -> Response:
+    """What became of one generation: every state change, attempt and decision, oldest first."""
+    exchange = exchange_of(request)
+    question = generation.GetTimelineRequest(generation_id=generation_id)
+    try:
+        answer = await upstream_of(request).call(exchange, GET_TIMELINE, question)
+    except RegionError as error:
+        raise _same_if_absent(error) from None
+    return success(exchange, "Generation timeline retrieved successfully", timeline(answer))
+
+
+@router.delete("/content/{generation_id}", response_model=Envelope[DeleteData])
+async def delete_generation(request: Request, generation_id: str) -> Response:
+    """Removes a generation and its files; one that has not ended is canceled first."""
+    exchange = exchange_of(request)
+    question = generation.DeleteGenerationRequest(generation_id=generation_id)
+    try:
+        answer = await upstream_of(request).call(exchange, DELETE_GENERATION, question)
+    except RegionError as error:
+        raise _same_if_absent(error) from None
+    data: DeleteData = {
+        "generation_id": answer.generation_id,
+        "files_deleted": answer.files_deleted,
+    }
+    return success(exchange, "Generation deleted successfully", data)
 
 
 @router.post("/content/generation/cancel/{generation_id}", response_model=Envelope[CancelData])

@@ -72,7 +72,8 @@ def _schema_data(model: routing_pb2.Model) -> ModelSchemaData:
     }
     if model.media == generation_pb2.MEDIA_VIDEO:
         data["generation_duration"] = [plain(seconds) for seconds in schema.durations]
-        data["generation_resolution"] = list(schema.resolutions)
+        if schema.resolutions:
+            data["generation_resolution"] = list(schema.resolutions)
         data["generation_generate_audio"] = schema.generate_audio
     return data
 

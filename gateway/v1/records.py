@@ -9,13 +9,14 @@ from gateway.v1.requests import PREFIX
 from gateway.v1.responses import CanceledData, CreatedData, ProviderErrorData, RecordData
 from gateway.v1.values import Number, json_value, plain, when
 
-_STATES = {
+STATES = {
     pb.STATE_PENDING: "pending",
     pb.STATE_PROCESSING: "processing",
     pb.STATE_SUCCEEDED: "succeeded",
     pb.STATE_FAILED: "failed",
     pb.STATE_CANCELED: "canceled",
 }
+"""Public words for the states."""
 
 
 def record(generation: pb.Generation) -> RecordData:
@@ -27,7 +28,7 @@ def record(generation: pb.Generation) -> RecordData:
         "generation_provider_order": list(generation.provider_order),
         "generation_provider_used": generation.provider_used or None,
         "generation_prediction_id": generation.prediction_id or None,
-        "generation_status": _STATES[generation.state],
+        "generation_status": STATES[generation.state],
         "generation_prompt": generation.prompt,
         "generation_output_number": generation.output_number,
         "generation_input_file": list(generation.input_file) or None,
@@ -83,9 +84,7 @@ def _outcome_fields(generation: pb.Generation) -> dict[str, object]:
         fields["generation_error"] = generation.error_message
         fields["generation_error_code"] = generation.error_code
     if generation.provider_errors:
-        fields["generation_provider_errors"] = [
-            _provider_error(error) for error in generation.provider_errors
-        ]
+        fields["generation_provider_errors"] = [provider_error(error) for error in generation.provider_errors]
     if generation.HasField("output_expires_at"):
         fields["generation_output_expires_at"] = when(True, generation.output_expires_at)
     if generation.removed:
@@ -93,7 +92,8 @@ def _outcome_fields(generation: pb.Generation) -> dict[str, object]:
     return fields
 
 
-def _provider_error(error: pb.ProviderError) -> ProviderErrorData:
+def provider_error(error: pb.ProviderError) -> ProviderErrorData:
+    """What one provider answered."""
     return {
         "provider": error.provider,
         "code": error.code,

@@ -17,13 +17,17 @@ from gateway.errors import shown
 from kit.errors import BabySeaError, invalid
 
 PREFIX = "generation_"
-_LATER = frozenset(
-    {"generation_quote_id", "generation_content_policy_failover", "generation_deadline_seconds"}
-)
+_LATER = frozenset({"generation_quote_id", "generation_content_policy_failover"})
 """Fields of the contract that no region understands yet; silently ignoring them would promise what is not done."""
 
 _IDEMPOTENCY_KEY = re.compile(r"[A-Za-z0-9_\-:.]{1,255}")
 _INT32 = 2**31
+
+
+def _without_default(schema: dict[str, Any]) -> None:
+    # The default stands for "not said", and would itself be out of range.
+    del schema["default"]
+    schema["minimum"] = 1
 
 
 class CreateImage(BaseModel):
@@ -39,6 +43,13 @@ class CreateImage(BaseModel):
     generation_provider_order: Annotated[
         str, Field(description='"fastest", or provider ids joined by commas, tried in that order.')
     ] = ""
+    generation_deadline_seconds: Annotated[
+        int,
+        Field(
+            description="Seconds after which it fails with BSE4002 and is not charged; the model's own limit when omitted.",
+            json_schema_extra=_without_default,
+        ),
+    ] = 0
 
 
 class CreateVideo(CreateImage):
@@ -97,6 +108,8 @@ def create_request(
     # What was not said stays unsaid, so that the model's own default counts.
     if "generation_output_number" in known:
         request.output_number = _int32(fields.generation_output_number)
+    if "generation_deadline_seconds" in known:
+        request.deadline_seconds = _int32(fields.generation_deadline_seconds)
     if isinstance(fields, CreateVideo):
         request.duration = fields.generation_duration
         request.resolution = fields.generation_resolution

@@ -139,6 +139,13 @@ class CancelData(CanceledData):
     credits_refunded: bool
 
 
+class DeleteData(TypedDict):
+    """What a delete did; the record and its files are gone."""
+
+    generation_id: str
+    files_deleted: int
+
+
 class ProviderErrorData(TypedDict):
     """What one provider answered."""
 
@@ -187,3 +194,52 @@ class RecordsData(TypedDict):
     """Generations, newest first."""
 
     generations: list[RecordData]
+
+
+class StateEntry(TypedDict):
+    """The generation reached a state. The amount is what was held (pending) or charged (succeeded), in credits."""
+
+    at: str | None
+    entry: Literal["state"]
+    generation_status: Literal["pending", "processing", "succeeded", "failed", "canceled"]
+    amount: NotRequired[Number]
+    provider: NotRequired[str]
+    error_code: NotRequired[str]
+
+
+class AttemptEntry(TypedDict):
+    """An attempt at one provider reached a state."""
+
+    at: str | None
+    entry: Literal["attempt"]
+    attempt_id: str
+    attempt_number: int
+    provider: str
+    attempt_status: Literal[
+        "planned",
+        "submitting",
+        "submit_unknown",
+        "accepted",
+        "succeeded",
+        "failed",
+        "canceled",
+        "discarded",
+    ]
+    error: NotRequired[ProviderErrorData]
+
+
+class DecisionEntry(TypedDict):
+    """Something was decided. `cause_code` says how the attempt before a failover ended."""
+
+    at: str | None
+    entry: Literal["decision"]
+    decision: Literal["order_planned", "provider_chosen", "failed_over", "cancel_sent"]
+    providers: list[str]
+    cause_code: NotRequired[str]
+
+
+class TimelineData(TypedDict):
+    """What became of a generation, oldest first."""
+
+    generation_id: str
+    timeline: list[StateEntry | AttemptEntry | DecisionEntry]

@@ -22,12 +22,12 @@ from kit.telemetry import GENERATION_ATTRIBUTE, span, traceparent
 from server.catalog import Catalog
 from server.generation import store
 from server.generation.pricing import price_micros
-from server.generation.reading import Reading
+from server.generation.reading import Reading, Record
 from server.generation.records import REQUEST_PURPOSE, Records
-from server.generation.request import GenerationRequest, normalise
+from server.generation.request import GenerationRequest, check_deadline, normalise
 from server.routing.planning import plan_order
 from server.runtime.combiner import Combiner
-from server.runtime.database_errors import driver_error, rolled_back, safe_error
+from server.runtime.database_errors import is_locked, rolled_back, safe_error
 from server.runtime.encryption import Envelope
 from server.runtime.identity import KeyHolder
 
@@ -84,6 +84,7 @@ class AdmissionDesk:
         seed = _seed(message.request_id)
         request = normalise(self._catalog, message)
         model = self._catalog.model(request.model_identifier)
+        deadline_seconds = check_deadline(model, message)
         plan = plan_order(model, message.provider_order)
         generation_id = derived_uuid7(seed, b"generation", holder.account_id.bytes)
         now = self._clock.now()
@@ -95,10 +96,10 @@ class AdmissionDesk:
                 id=generation_id,
                 api_key=holder.key_id,
                 key=self._claim_key(holder.account_id, request, message.idempotency_key),
-                fingerprint=self._fingerprint(holder.account_id, canonical, message.provider_order),
+                fingerprint=self._fingerprint(holder.account_id, canonical, message),
                 amount=price_micros(model, request, card),
                 rate_card=card.version,
-                deadline=now + timedelta(seconds=model.deadline_seconds),
+                deadline=now + timedelta(seconds=deadline_seconds),
                 plan=holder.plan,
                 model=model.identifier,
                 media=request.media,
@@ -115,17 +116,33 @@ class AdmissionDesk:
         if verdict.generation_id is not None and (
             verdict.word == "replayed" or verdict.word.startswith("already_")
         ):
-            record = await self._reading.get(holder.account_id, verdict.generation_id)
+            record = await self._recorded(holder.account_id, verdict.generation_id)
             return Admitted(record.generation, replayed=verdict.word == "replayed" and item.key is not None)
         raise self._refusal(verdict.word, holder)
+
+    async def _recorded(self, account_id: UUID, generation_id: UUID) -> Record:
+        """The record of a generation that is admitted for certain, whatever becomes of this look at it."""
+        try:
+            return await self._reading.get(account_id, generation_id)
+        except _DATABASE_ERRORS:
+            # The first connection after a restart of the database is a dead one.
+            try:
+                return await self._reading.get(account_id, generation_id)
+            except _DATABASE_ERRORS as error:
+                _log.exception("an admitted generation could not be read")
+                safe = safe_error(error)
+                safe.details["outcome"] = "unknown"
+                raise safe from None
 
     async def _decide(self, item: store.Admission) -> store.Verdict:
         try:
             return await self._combiner.submit(item, item.account.int)
         except _DATABASE_ERRORS as error:
             # The account's row stayed locked for the 2 s that a repeated key waits for its first request.
-            if item.key is not None and isinstance(driver_error(error), asyncpg.LockNotAvailableError):
-                raise BabySeaError(error_reason_pb2.ERROR_REASON_IDEMPOTENCY_IN_PROGRESS) from None
+            if is_locked(error):
+                if item.key is not None:
+                    raise BabySeaError(error_reason_pb2.ERROR_REASON_IDEMPOTENCY_IN_PROGRESS) from None
+                raise
             first = error
         # Once more with the same id: after a restart of the database the pool's first connection is a dead one, and a
         # commit whose answer was lost is answered from its record.
@@ -145,9 +162,13 @@ class AdmissionDesk:
         scope = f"{request.media}\n{request.model_identifier}\n{idempotency_key}"
         return self._envelope.keyed_hash("idempotency-key", account_id.bytes + scope.encode())
 
-    def _fingerprint(self, account_id: UUID, canonical: bytes, provider_order: str) -> bytes:
+    def _fingerprint(
+        self, account_id: UUID, canonical: bytes, message: generation_service_pb2.CreateGenerationRequest
+    ) -> bytes:
         # With the account inside, equal requests of two tenants leave nothing equal behind.
-        content = account_id.bytes + canonical + b"\x00" + provider_order.encode()
+        content = account_id.bytes + canonical + b"\x00" + message.provider_order.encode()
+        if message.HasField("deadline_seconds"):
+            content += b"\x00" + str(message.deadline_seconds).encode()
         return self._envelope.keyed_hash("generation-request", content)
 
     def _refusal(self, word: str, holder: KeyHolder) -> BabySeaError:
@@ -173,4 +194,5 @@ def _pending(
     message.prediction_id = str(item.prediction)
     message.price_micros = item.amount
     message.created_at.FromDatetime(verdict.decided_at)
+    message.deadline_at.FromDatetime(item.deadline)
     return message

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 
 from server.generation import store
 from server.generation.admission import AdmissionDesk
 from server.generation.cancellation import Cancellation
+from server.generation.deletion import Deletion
 from server.generation.estimation import Estimator
 from server.generation.file_servicer import FileServicer
 from server.generation.file_urls import FileSigner
@@ -14,26 +16,51 @@ from server.generation.reading import Reading
 from server.generation.records import Records
 from server.generation.servicer import GenerationServicer
 from server.generation.storage import OutputStore
+from server.generation.timeline import Timelines
+from server.generation.watching import Changes, Watching
 from server.runtime.combiner import Combiner
+from server.runtime.database_errors import is_locked
 from server.runtime.dependencies import Dependencies
 
 
-def generation_servicer(shared: Dependencies) -> tuple[GenerationServicer, Callable[[], Awaitable[None]]]:
-    """The generation service, and what to await when it stops."""
+@dataclass(frozen=True, slots=True)
+class GenerationParts:
+    """The generation service and how it ends."""
+
+    servicer: GenerationServicer
+    drain: Callable[[], Awaitable[None]]
+    """Awaited when the server begins to drain: streams would otherwise hold it up."""
+    close: Callable[[], Awaitable[None]]
+    """Awaited when the server has stopped taking calls."""
+
+
+def generation_parts(shared: Dependencies) -> GenerationParts:
+    """The generation service."""
     databases = shared.databases
 
     async def admit(items: Sequence[store.Admission]) -> Sequence[store.Verdict]:
         return await store.admit_many(databases.admitter, items)
 
-    combiner = Combiner("admit", admit)
+    combiner = Combiner("admit", admit, stops_its_key=is_locked)
     reading = Reading(databases.app, Records(shared.envelope, _signer(shared), shared.clock))
+    cancellation = Cancellation(databases.admitter, databases.app, reading)
+    watching = Watching(Changes(databases.worker), reading)
     servicer = GenerationServicer(
         AdmissionDesk(shared.catalog, shared.envelope, combiner, reading, shared.clock),
         reading,
-        Cancellation(databases.admitter, databases.app, reading),
+        cancellation,
+        Deletion(databases.admitter),
+        watching,
+        Timelines(databases.app),
         Estimator(shared.catalog, databases.app),
     )
-    return servicer, combiner.close
+
+    async def close() -> None:
+        await watching.close()
+        await combiner.close()
+        await cancellation.close()
+
+    return GenerationParts(servicer, watching.drain, close)
 
 
 def file_servicer(shared: Dependencies) -> FileServicer:

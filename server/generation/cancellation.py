@@ -35,6 +35,12 @@ class Cancellation:
         self._admitter = admitter
         self._app = app
         self._reading = reading
+        self._canceling: set[asyncio.Future[tuple[str, bool]]] = set()
+
+    async def close(self) -> None:
+        """Waits for cancels whose callers have hung up."""
+        if self._canceling:
+            await asyncio.wait(self._canceling)
 
     async def cancel(self, account_id: UUID, generation_id: UUID) -> Canceled:
         """Ends a pending or processing generation and releases its hold in one transaction.
@@ -45,10 +51,16 @@ class Cancellation:
             BabySeaError: GENERATION_NOT_FOUND, or GENERATION_NOT_CANCELABLE when it has ended.
         """
         # Shielded: a caller that hangs up must not cut the connection in the middle of the commit.
-        word, running = await asyncio.shield(store.cancel(self._admitter, account_id, generation_id))
+        canceling = asyncio.ensure_future(store.cancel(self._admitter, account_id, generation_id))
+        self._canceling.add(canceling)
+        canceling.add_done_callback(self._canceling.discard)
+        word, running = await asyncio.shield(canceling)
         if word == "unknown":
             raise BabySeaError(error_reason_pb2.ERROR_REASON_GENERATION_NOT_FOUND)
         if word != "canceled":
+            await self._reading.get(
+                account_id, generation_id
+            )  # a deleted one is as absent as one that never was
             raise BabySeaError(error_reason_pb2.ERROR_REASON_GENERATION_NOT_CANCELABLE)
         sent = await self._told(account_id, generation_id) if running else False
         record = await self._reading.get(account_id, generation_id)

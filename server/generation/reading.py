@@ -34,13 +34,16 @@ class Reading:
         self._app = app
         self._records = maker
 
-    async def get(self, account_id: UUID, generation_id: UUID) -> Record:
-        """One generation.
+    async def get(self, account_id: UUID, generation_id: UUID, *, key_id: UUID | None = None) -> Record:
+        """One generation; with `key_id`, only while that key of the account stands.
 
         Raises:
-            BabySeaError: GENERATION_NOT_FOUND, the same for a foreign id and for one that never was.
+            BabySeaError: GENERATION_NOT_FOUND, the same for a foreign id, a deleted one and one that never was;
+                AUTHENTICATION_FAILED when the key has ended.
         """
         async with tenant_transaction(self._app, account_id) as connection:
+            if key_id is not None and not await store.key_stands(connection, key_id):
+                raise BabySeaError(error_reason_pb2.ERROR_REASON_AUTHENTICATION_FAILED)
             row = await store.get(connection, generation_id)
             if row is None:
                 raise BabySeaError(error_reason_pb2.ERROR_REASON_GENERATION_NOT_FOUND)

@@ -26,7 +26,7 @@ _STATES = {
     "failed": generation_pb2.STATE_FAILED,
     "canceled": generation_pb2.STATE_CANCELED,
 }
-_ATTEMPT_STATES = {
+ATTEMPT_STATES = {
     "submitting": generation_pb2.ATTEMPT_STATE_SUBMITTING,
     "accepted": generation_pb2.ATTEMPT_STATE_ACCEPTED,
     "submit_unknown": generation_pb2.ATTEMPT_STATE_SUBMIT_UNKNOWN,
@@ -35,6 +35,7 @@ _ATTEMPT_STATES = {
     "canceled": generation_pb2.ATTEMPT_STATE_CANCELED,
     "discarded": generation_pb2.ATTEMPT_STATE_DISCARDED,
 }
+"""The contract's states of attempts by the stored words."""
 
 
 class Records:
@@ -65,6 +66,7 @@ class Records:
         _stamp(message.created_at, row.created_at)
         _stamp(message.started_at, row.started_at)
         _stamp(message.completed_at, row.completed_at)
+        _stamp(message.deadline_at, row.deadline_at)
         winner = next((attempt for attempt in attempts if attempt.state == "succeeded"), None)
         if winner is not None and winner.run_millis is not None:
             message.predict_seconds = winner.run_millis / 1000
@@ -111,7 +113,7 @@ def attempt(row: Row[Any]) -> generation_pb2.Attempt:
         attempt_id=str(row.id),
         ordinal=row.ordinal,
         provider=row.provider,
-        state=_ATTEMPT_STATES[row.state],
+        state=ATTEMPT_STATES[row.state],
         provider_job_id=row.provider_job_id or "",
         cost_micros=row.cost_micros,
     )

@@ -99,6 +99,23 @@ def normalise(
     )
 
 
+def check_deadline(model: Model, message: generation_service_pb2.CreateGenerationRequest) -> int:
+    """Seconds that the generation may take: what the customer allows, else the model's own limit.
+
+    Raises:
+        BabySeaError: PARAMETER_OUT_OF_RANGE.
+    """
+    if not message.HasField("deadline_seconds"):
+        return model.deadline_seconds
+    seconds: int = message.deadline_seconds
+    if not 1 <= seconds <= model.deadline_seconds:
+        raise out_of_range(
+            "deadline_seconds",
+            f"The deadline of {model.identifier} must be from 1 to {model.deadline_seconds} seconds.",
+        )
+    return seconds
+
+
 def check_duration(model: Model, seconds: float | None) -> float | None:
     """The duration if the model has it; None for an image model that is given none."""
     if model.media == "image":
@@ -218,20 +235,20 @@ def _extra_value(extra: Extra, value: struct_pb2.Value) -> ExtraValue:
     kind = value.WhichOneof("kind")
     if extra.type == "bool":
         if kind != "bool_value":
-            raise invalid(field, f"{extra.name} must be true or false.")
+            raise invalid(field, f"{field} must be true or false.")
         return value.bool_value
     if extra.type in ("enum", "string"):
         if kind != "string_value" or not _is_text(value.string_value):
-            raise invalid(field, f"{extra.name} must be a text.")
+            raise invalid(field, f"{field} must be a text.")
         return _extra_text(extra, field, value.string_value)
     if kind != "number_value" or not math.isfinite(value.number_value):
-        raise invalid(field, f"{extra.name} must be a number.")
+        raise invalid(field, f"{field} must be a number.")
     return _extra_number(extra, field, value.number_value)
 
 
 def _extra_text(extra: Extra, field: str, text: str) -> str:
     if extra.type == "enum" and text not in extra.values:
-        raise invalid(field, f"{extra.name} must be one of {_listed(extra.values)}.")
+        raise invalid(field, f"{field} must be one of {_listed(extra.values)}.")
     if extra.type == "string" and extra.maximum is not None and len(text) > extra.maximum:
         raise invalid(field, f"{extra.name} must have {extra.maximum:g} characters at most.")
     return text
@@ -239,11 +256,11 @@ def _extra_text(extra: Extra, field: str, text: str) -> str:
 
 def _extra_number(extra: Extra, field: str, number: float) -> int | float:
     if extra.type == "int" and not number.is_integer():
-        raise invalid(field, f"{extra.name} must be a whole number.")
+        raise invalid(field, f"{field} must be a whole number.")
     minimum, maximum = extra.minimum, extra.maximum
     if minimum is None or maximum is None or not minimum <= number <= maximum:
         raise out_of_range(
-            field, f"{extra.name} must be from {plain_number(minimum or 0)} to {plain_number(maximum or 0)}."
+            field, f"{field} must be from {plain_number(minimum or 0)} to {plain_number(maximum or 0)}."
         )
     return cast("int | float", plain_number(number)) if extra.type == "int" else number
 

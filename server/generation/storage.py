@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -26,10 +28,12 @@ class OutputStore:
         """Opens the store; an empty URL means a folder in `data_dir`."""
         parts = urlsplit(url)
         self._store: Any
+        self._folder: Path | None = None
         if not url or parts.scheme == "file":
             folder = Path(unquote(parts.path)) if url else data_dir / "storage"
             folder.mkdir(parents=True, exist_ok=True)
-            self._store = LocalStore(folder.resolve())
+            self._folder = folder.resolve()
+            self._store = LocalStore(self._folder)
         else:
             self._store = from_url(url)
 
@@ -47,6 +51,9 @@ class OutputStore:
         attributes = None if isinstance(self._store, LocalStore) else {"Content-Type": content_type}
         try:
             await obstore.put_async(self._store, key, source, attributes=attributes)
+            if self._folder is not None:
+                # The settlement that names the file is durable; so must the file be.
+                await asyncio.to_thread(_flush, self._folder / key)
         except (BaseError, OSError) as error:
             raise StorageError("the file could not be stored") from error
 
@@ -63,6 +70,24 @@ class OutputStore:
         except (BaseError, OSError) as error:
             raise StorageError("the file could not be read") from error
 
+    async def clear(self, account_id: UUID, generation_id: UUID) -> int:
+        """Removes every file of a generation, recorded or not; how many there were.
+
+        Raises:
+            StorageError: the store is away.
+        """
+        removed = 0
+        try:
+            async for page in obstore.list(self._store, prefix=f"outputs/{account_id}/{generation_id}/"):
+                for item in page:
+                    await self.delete(item["path"])
+                    removed += 1
+        except FileNotFoundError:
+            return removed
+        except (BaseError, OSError) as error:
+            raise StorageError("the files could not be removed") from error
+        return removed
+
     async def delete(self, key: str) -> None:
         """Removes a file; one that is not there is no error.
 
@@ -75,3 +100,13 @@ class OutputStore:
             return
         except (BaseError, OSError) as error:
             raise StorageError("the file could not be removed") from error
+
+
+def _flush(path: Path) -> None:
+    """Makes a file and its name survive a power cut."""
+    for place, flags in ((path, os.O_RDONLY), (path.parent, os.O_RDONLY | os.O_DIRECTORY)):
+        descriptor = os.open(place, flags)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from opentelemetry.instrumentation.utils import suppress_instrumentation
 from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -25,9 +26,38 @@ _ADMIT = text(
 _CANCEL = text(
     "select word, running from generation.cancel_many(cast(:accounts as uuid[]), cast(:ids as uuid[]))"
 )
+_DELETE = text(
+    "select word, files from generation.delete_generation(cast(:account as uuid), cast(:id as uuid))"
+)
+_TAKE_REMOVALS = text(
+    """
+    select generation_id, account_id, sweeps
+      from generation.take_removals(cast(:limit as int), make_interval(secs => cast(:lease as double precision)))
+    """
+)
+_NOTE_REMOVED = text(
+    "select generation.note_removed(cast(:id as uuid), make_interval(secs => cast(:again as double precision)))"
+)
+_MARKS = text(
+    """
+    select g.id, g.version, g.deleted_at is not null as deleted,
+           (select string_agg(a.state, ',' order by a.ordinal) from generation.attempt a where a.generation_id = g.id) as attempts
+      from generation.generation g where g.id = any (cast(:ids as uuid[]))
+    """
+)
+_KEY_STANDS = text(
+    """
+    select exists (select 1 from keys.api_key k where k.id = cast(:id as uuid) and (k.revoked_at is null or k.revoked_at > now())
+                      and (k.expires_at is null or k.expires_at > now()))
+    """
+)
+_TIMELINE_EVENTS = text(
+    "select type, occurred_at, provider, error_code, amount_micros from generation.timeline_events(cast(:id as uuid))"
+)
 _COLUMNS = """
     id, account_id, model, media, state, provider_order, provider_used, prediction_id, price, charged, plan, request_ct,
-    error_code, error_message, provider_errors::text as provider_errors, created_at, started_at, completed_at, output_expires_at, removed_at
+    error_code, error_message, provider_errors::text as provider_errors, created_at, started_at, completed_at, deadline_at, output_expires_at,
+    removed_at
 """
 _GET = text(f"select {_COLUMNS} from generation.generation where id = cast(:id as uuid)")  # noqa: S608
 _LIST = text(
@@ -43,7 +73,7 @@ _COUNT = text("select count(*) from generation.generation where account_id = cas
 _ATTEMPTS = text(
     """
     select id, generation_id, ordinal, provider, state, provider_job_id, provider_ref::text as provider_ref, error_code, error_message, error_kind,
-           cost_micros, submitted_at, accepted_at, cancel_sent_at, resolved_at, run_millis
+           cost_micros, submitted_at, unknown_at, accepted_at, cancel_sent_at, resolved_at, run_millis
       from generation.attempt where generation_id = any (cast(:ids as uuid[])) order by generation_id, ordinal
     """
 )
@@ -104,6 +134,44 @@ async def cancel(engine: AsyncEngine, account_id: UUID, generation_id: UUID) -> 
     async with engine.connect() as connection:
         row = (await connection.execute(_CANCEL, {"accounts": [account_id], "ids": [generation_id]})).one()
         return row.word, row.running
+
+
+async def delete(engine: AsyncEngine, account_id: UUID, generation_id: UUID) -> tuple[str, int]:
+    """Deletes one generation: the word, and how many files it had."""
+    async with engine.connect() as connection:
+        row = (await connection.execute(_DELETE, {"account": account_id, "id": generation_id})).one()
+        return row.word, row.files
+
+
+async def take_removals(engine: AsyncEngine, limit: int, lease_seconds: float) -> list[Row[Any]]:
+    """Deleted generations whose files may be removed now, ours for so long."""
+    with suppress_instrumentation():
+        async with statement(engine) as connection:
+            return list(await connection.execute(_TAKE_REMOVALS, {"limit": limit, "lease": lease_seconds}))
+
+
+async def note_removed(engine: AsyncEngine, generation_id: UUID, again_seconds: float) -> str:
+    """Notes that a deleted generation's files were removed: "again" for the first time, then "done"."""
+    async with statement(engine) as connection:
+        values = {"id": generation_id, "again": again_seconds}
+        return str((await connection.execute(_NOTE_REMOVED, values)).scalar_one())
+
+
+async def marks(engine: AsyncEngine, generation_ids: Sequence[UUID]) -> dict[UUID, tuple[object, ...]]:
+    """What differs after each change of a generation; generations that are not there are left out."""
+    async with statement(engine) as connection:
+        rows = await connection.execute(_MARKS, {"ids": list(generation_ids)})
+        return {row.id: (row.version, row.deleted, row.attempts) for row in rows}
+
+
+async def key_stands(connection: AsyncConnection, key_id: UUID) -> bool:
+    """Whether a key of the connection's tenant is neither revoked, expired nor deleted."""
+    return bool((await connection.execute(_KEY_STANDS, {"id": key_id})).scalar_one())
+
+
+async def timeline_events(connection: AsyncConnection, generation_id: UUID) -> list[Row[Any]]:
+    """Events of one generation of the connection's tenant, in order."""
+    return list(await connection.execute(_TIMELINE_EVENTS, {"id": generation_id}))
 
 
 async def get(connection: AsyncConnection, generation_id: UUID) -> Row[Any] | None:

@@ -45,6 +45,10 @@ class TimedCache(Generic[K, V]):
         """Forgets a value, if there is one."""
         self._values.pop(key, None)
 
+    def clear(self) -> None:
+        """Forgets everything."""
+        self._values.clear()
+
     def _now(self) -> float:
         return self._clock.now().timestamp()
 

@@ -17,7 +17,7 @@ from server.runtime.database import tenant_transaction
 async def revoke_key(engine: AsyncEngine, verifier: KeyVerifier, account_id: UUID, key_id: UUID) -> KeyRecord:
     """The revoked key; revoking it again changes nothing.
 
-    This process refuses the key from now on, others within the time that a state may be old.
+    This process refuses the key from now on, every other one of the region within a second.
 
     Raises:
         BabySeaError: NOT_FOUND when the account has no such key.

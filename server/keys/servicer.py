@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC
 from uuid import UUID
 
-from google.protobuf.timestamp_pb2 import Timestamp
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from babysea.common.v1 import error_reason_pb2
@@ -16,14 +15,17 @@ from kit.clock import Clock
 from kit.errors import BabySeaError
 from server.keys.allowlist import allows
 from server.keys.creation import create_key
+from server.keys.deletion import delete_key
+from server.keys.explanation import Explainer, Peek, answer, asked
 from server.keys.hashing import KeyHasher
 from server.keys.listing import get_key, list_keys
 from server.keys.revocation import revoke_key
-from server.keys.secrets import shown_prefix
+from server.keys.rotation import GRACE_HOURS, rotate_key
+from server.keys.shown import shown
 from server.keys.store import KeyRecord
 from server.keys.verification import KeyVerifier
 from server.runtime.context import RpcContext
-from server.runtime.identity import key_holder
+from server.runtime.identity import KeyHolder, key_holder
 from server.runtime.paging import page_info, page_of
 
 
@@ -31,13 +33,21 @@ class KeyServicer(key_service_pb2_grpc.KeyServiceServicer):
     """Serves babysea.keys.v1.KeyService."""
 
     def __init__(
-        self, engine: AsyncEngine, hasher: KeyHasher, verifier: KeyVerifier, region: str, clock: Clock
+        self,
+        engine: AsyncEngine,
+        hasher: KeyHasher,
+        verifier: KeyVerifier,
+        region: str,
+        clock: Clock,
+        peek: Peek | None = None,
     ) -> None:
+        """Takes what keys are made and verified with; `peek` tells where an account stands in its minute."""
         self._engine = engine
         self._hasher = hasher
         self._verifier = verifier
         self._region = region
         self._clock = clock
+        self._explainer = Explainer(engine, hasher, region, clock, peek)
 
     async def CreateKey(self, request: pb.CreateKeyRequest, context: RpcContext) -> pb.CreateKeyResponse:  # noqa: N802
         """Makes a key."""
@@ -51,7 +61,7 @@ class KeyServicer(key_service_pb2_grpc.KeyServiceServicer):
             preset=request.preset,
             scopes=request.scopes,
             allowlist=request.allowlist,
-            expires_at=_moment(request.expires_at) if request.HasField("expires_at") else None,
+            expires_at=request.expires_at.ToDatetime(tzinfo=UTC) if request.HasField("expires_at") else None,
         )
         return pb.CreateKeyResponse(key=self._shown(record), secret=secret)
 
@@ -71,6 +81,38 @@ class KeyServicer(key_service_pb2_grpc.KeyServiceServicer):
         )
         return pb.RevokeKeyResponse(key=self._shown(record))
 
+    async def RotateKey(self, request: pb.RotateKeyRequest, context: RpcContext) -> pb.RotateKeyResponse:  # noqa: N802
+        """Makes a key that takes another one's place."""
+        done = await rotate_key(
+            self._engine,
+            self._hasher,
+            self._verifier,
+            self._clock,
+            self._region,
+            account_id=UUID(request.account_id),
+            key_id=UUID(request.key_id),
+            grace_hours=request.grace_hours if request.HasField("grace_hours") else GRACE_HOURS,
+        )
+        return pb.RotateKeyResponse(
+            key=self._shown(done.key), secret=done.secret, rotated=self._shown(done.rotated)
+        )
+
+    async def DeleteKey(self, request: pb.DeleteKeyRequest, context: RpcContext) -> pb.DeleteKeyResponse:  # noqa: N802
+        """Removes a key."""
+        await delete_key(self._engine, self._verifier, UUID(request.account_id), UUID(request.key_id))
+        return pb.DeleteKeyResponse()
+
+    async def ExplainAccess(  # noqa: N802
+        self, request: pb.ExplainAccessRequest, context: RpcContext
+    ) -> pb.ExplainAccessResponse:
+        """Says which check would decide a customer's call."""
+        explanation = await self._explainer.explain(asked(request))
+        response = answer(explanation)
+        if explanation.state is not None:
+            record = await get_key(self._engine, explanation.state.account_id, explanation.state.id)
+            response.key.CopyFrom(self._shown(record))
+        return response
+
     async def AuthenticateKey(  # noqa: N802
         self, request: pb.AuthenticateKeyRequest, context: RpcContext
     ) -> pb.AuthenticateKeyResponse:
@@ -78,7 +120,7 @@ class KeyServicer(key_service_pb2_grpc.KeyServiceServicer):
         holder = await self._verifier.verify(request.secret)
         if request.client_address and not allows(holder.allowlist, request.client_address):
             raise BabySeaError(error_reason_pb2.ERROR_REASON_IP_NOT_ALLOWED)
-        record = await get_key(self._engine, holder.account_id, holder.key_id)
+        record = await self._record_of(holder)
         return pb.AuthenticateKeyResponse(key=self._shown(record))
 
     async def GetCallerKey(  # noqa: N802
@@ -86,31 +128,17 @@ class KeyServicer(key_service_pb2_grpc.KeyServiceServicer):
     ) -> pb.GetCallerKeyResponse:
         """The key that makes this call."""
         holder = key_holder()
-        record = await get_key(self._engine, holder.account_id, holder.key_id)
+        record = await self._record_of(holder)
         return pb.GetCallerKeyResponse(key=self._shown(record))
 
+    async def _record_of(self, holder: KeyHolder) -> KeyRecord:
+        try:
+            return await get_key(self._engine, holder.account_id, holder.key_id)
+        except BabySeaError as error:
+            if error.reason != error_reason_pb2.ERROR_REASON_NOT_FOUND:
+                raise
+        # Deleted since it was verified.
+        raise BabySeaError(error_reason_pb2.ERROR_REASON_AUTHENTICATION_FAILED)
+
     def _shown(self, record: KeyRecord) -> ApiKey:
-        return ApiKey(
-            key_id=str(record.id),
-            account_id=str(record.account_id),
-            name=record.name,
-            prefix=shown_prefix(self._region, record.public_id),
-            scopes=record.scopes,
-            allowlist=record.allowlist,
-            created_at=_timestamp(record.created_at),
-            last_used_at=_timestamp(record.last_used_at),
-            expires_at=_timestamp(record.expires_at),
-            revoked_at=_timestamp(record.revoked_at),
-        )
-
-
-def _timestamp(at: datetime | None) -> Timestamp | None:
-    if at is None:
-        return None
-    stamp = Timestamp()
-    stamp.FromDatetime(at)
-    return stamp
-
-
-def _moment(stamp: Timestamp) -> datetime:
-    return stamp.ToDatetime(tzinfo=UTC)
+        return shown(record, self._region, self._clock.now())

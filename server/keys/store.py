@@ -12,13 +12,15 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 _COLUMNS = (
-    "id, account_id, public_id, name, scopes, allowlist, created_at, last_used_at, expires_at, revoked_at"
+    "id, account_id, public_id, name, scopes, allowlist, created_at, last_used_at, expires_at, revoked_at,"
+    " rotated_at, replaced_by"
 )
 
 _FIND = text(
-    "select id, account_id, hash, scopes, allowlist, expires_at, revoked_at, plan, restricted, requests_per_minute"
-    " from keys.find_key(:public_id)"
+    "select id, account_id, hash, scopes, allowlist, expires_at, revoked_at, plan, restricted, requests_per_minute,"
+    " rotated_at from keys.find_key(:public_id)"
 )
+_PUBLIC_ID = text("select keys.public_id_of(:id)")
 _TOUCH = text("select keys.touch_key(:id)")
 # The account is read under the same tenant's policy, so another tenant's account is as absent as one never made.
 _INSERT = text(
@@ -28,6 +30,10 @@ _INSERT = text(
     f" returning {_COLUMNS}"
 )
 _GET = text(f"select {_COLUMNS} from keys.api_key where account_id = :account and id = :id")  # noqa: S608
+_LOCK = text(
+    f"select {_COLUMNS} from keys.api_key"  # noqa: S608
+    " where account_id = :account and id = :id for no key update"
+)
 _LIST = text(
     f"select {_COLUMNS} from keys.api_key"  # noqa: S608
     " where account_id = :account"
@@ -40,6 +46,12 @@ _REVOKE = text(
     "update keys.api_key set revoked_at = coalesce(revoked_at, now())"  # noqa: S608
     f" where account_id = :account and id = :id returning {_COLUMNS}"
 )
+_ROTATE = text(
+    "update keys.api_key set rotated_at = :at, replaced_by = :successor,"  # noqa: S608
+    " expires_at = least(expires_at, cast(:until as timestamptz))"
+    f" where account_id = :account and id = :id returning {_COLUMNS}"
+)
+_DELETE = text("delete from keys.api_key where account_id = :account and id = :id returning public_id")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +65,7 @@ class KeyState:
     allowlist: tuple[str, ...]
     expires_at: datetime | None
     revoked_at: datetime | None
+    rotated_at: datetime | None
     plan: str
     restricted: bool
     requests_per_minute: int | None
@@ -72,6 +85,8 @@ class KeyRecord:
     last_used_at: datetime | None
     expires_at: datetime | None
     revoked_at: datetime | None
+    rotated_at: datetime | None
+    replaced_by: UUID | None
 
 
 async def find_key(engine: AsyncEngine, public_id: str) -> KeyState | None:
@@ -88,10 +103,18 @@ async def find_key(engine: AsyncEngine, public_id: str) -> KeyState | None:
         allowlist=tuple(row.allowlist),
         expires_at=row.expires_at,
         revoked_at=row.revoked_at,
+        rotated_at=row.rotated_at,
         plan=row.plan,
         restricted=row.restricted,
         requests_per_minute=row.requests_per_minute,
     )
+
+
+async def public_id_of(engine: AsyncEngine, key_id: UUID) -> str | None:
+    """The public id of a key of any account; None when there is no such key."""
+    async with engine.connect() as connection:
+        found: str | None = (await connection.execute(_PUBLIC_ID, {"id": key_id})).scalar_one()
+    return found
 
 
 async def touch_key(engine: AsyncEngine, key_id: UUID) -> None:
@@ -125,6 +148,28 @@ async def insert_key(
     }
     row = (await connection.execute(_INSERT, values)).one_or_none()
     return None if row is None else _record(row)
+
+
+async def lock_key(connection: AsyncConnection, account_id: UUID, key_id: UUID) -> KeyRecord | None:
+    """A key of an account, which nobody else changes before this transaction ends; None when it has no such key."""
+    row = (await connection.execute(_LOCK, {"account": account_id, "id": key_id})).one_or_none()
+    return None if row is None else _record(row)
+
+
+async def mark_rotated(
+    connection: AsyncConnection, old: KeyRecord, successor: UUID, at: datetime, until: datetime
+) -> KeyRecord:
+    """Notes that another key took the place of one; it works until `until` or its own expiry, whichever is first."""
+    values = {"account": old.account_id, "id": old.id, "successor": successor, "at": at, "until": until}
+    return _record((await connection.execute(_ROTATE, values)).one())
+
+
+async def delete_key(connection: AsyncConnection, account_id: UUID, key_id: UUID) -> str | None:
+    """Removes a key and gives its public id; None when the account has no such key."""
+    found: str | None = (
+        await connection.execute(_DELETE, {"account": account_id, "id": key_id})
+    ).scalar_one_or_none()
+    return found
 
 
 async def get_key(connection: AsyncConnection, account_id: UUID, key_id: UUID) -> KeyRecord | None:
@@ -175,4 +220,6 @@ def _record(row: Row[Any]) -> KeyRecord:
         last_used_at=row.last_used_at,
         expires_at=row.expires_at,
         revoked_at=row.revoked_at,
+        rotated_at=row.rotated_at,
+        replaced_by=row.replaced_by,
     )

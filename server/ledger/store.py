@@ -9,6 +9,7 @@ from uuid import UUID
 from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from server.ledger.upkeep_store import patient_fetch
 from server.runtime.database import statement, system_transaction
 
 _RESERVE = text(
@@ -38,8 +39,8 @@ _ENTRY_COUNT = text(
     "select count(*) from ledger.transfer where account_id = cast(:account as uuid)"
     " and (cast(:hold as uuid) is null or hold_id = cast(:hold as uuid))"
 )
-_AUDIT = text("select invariant, subject from ledger.audit()")
-_AUDIT_SIZE = text("select (select count(*) from ledger.account), (select count(*) from ledger.transfer)")
+_AUDIT = "select invariant, subject from ledger.audit()"
+_AUDIT_SIZE = "select (select count(*) from ledger.account), (select count(*) from ledger.transfer)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +137,6 @@ async def audit(engine: AsyncEngine) -> tuple[list[tuple[str, str]], int, int]:
     """Findings as (invariant, subject), accounts and journal rows checked."""
     async with system_transaction(engine) as connection:
         # A full re-hash may take longer than a request may; it reads a snapshot and blocks nobody.
-        await connection.execute(text("set local statement_timeout = '10min'"))
-        findings = [(row.invariant, row.subject) for row in await connection.execute(_AUDIT)]
-        accounts, rows = (await connection.execute(_AUDIT_SIZE)).one()
+        findings = [(row["invariant"], row["subject"]) for row in await patient_fetch(connection, _AUDIT)]
+        accounts, rows = (await patient_fetch(connection, _AUDIT_SIZE))[0]
         return findings, accounts, rows

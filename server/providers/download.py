@@ -62,6 +62,10 @@ class OutputForbidden(DownloadError):  # noqa: N818
     sentence = "The provider's output is at an address that is not fetched."
 
 
+class LocalStorageError(Exception):
+    """Our own disk took no more of a download. No provider is to blame, and none may be asked again for it."""
+
+
 class OutputUnreachable(DownloadError):  # noqa: N818
     """The file host did not answer well, or not in time; it may do better later."""
 
@@ -122,6 +126,7 @@ async def fetch_output(
 
     Raises:
         DownloadError: one of its kinds; no file is left behind.
+        LocalStorageError: our own disk is full or unwritable.
     """
     if url_problem(url, allow_private=allow_private) is not None:
         raise OutputForbidden
@@ -140,10 +145,12 @@ async def fetch_output(
             if error.http_status is not None:
                 span.set_attribute("http.status_code", error.http_status)
             raise
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, OSError):
-            # Besides the network this is a full disk of ours: trying again later is right for both.
+        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, TimeoutError):
             span.set_status(StatusCode.ERROR)
             raise OutputUnreachable from None
+        except OSError:
+            span.set_status(StatusCode.ERROR)
+            raise LocalStorageError("a download could not be written") from None
 
 
 async def _stream(
@@ -160,7 +167,9 @@ async def _stream(
             size += len(part)
             if size > max_bytes:
                 raise OutputTooLarge
-            await asyncio.to_thread(_keep, descriptor, part, digest)
+            # Not in a thread: one that is abandoned by a cancellation would go on writing to a descriptor whose number
+            # may belong to another tenant's file by then. A part is small and goes to the page cache.
+            _keep(descriptor, part, digest)
     return digest.digest(), size
 
 

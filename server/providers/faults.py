@@ -5,7 +5,7 @@ from __future__ import annotations
 from babysea.common.v1 import error_reason_pb2 as reasons
 from server.providers.protocol import Fault, FaultKind
 
-AMBIGUOUS_STATUSES = frozenset({502, 504, 520, 521, 522, 523, 524})
+AMBIGUOUS_STATUSES = frozenset({408, 502, 504, 520, 521, 522, 523, 524})
 """Made by a gateway in front of the provider, which may or may not have passed the request on."""
 
 _REQUEST_STATUSES = frozenset({400, 413, 415, 422})

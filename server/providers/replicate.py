@@ -123,7 +123,7 @@ class Replicate:
         wanted = native_parameters(job.model, job.provider_model, job.request)
         # Their clock is not ours.
         oldest = since - _CLOCK_MARGIN
-        found: list[ProviderRef] = []
+        found: list[tuple[datetime, ProviderRef]] = []
         url = "v1/predictions"
         for _ in range(_MOST_PAGES):
             page = await self._ask("find", url)
@@ -133,20 +133,20 @@ class Replicate:
             if not isinstance(results, list):
                 raise ProviderUnreachable(faults.invalid_response(self._name, page.status))
             entries = [entry for entry in results if isinstance(entry, dict)]
-            recent = [
-                entry for entry in entries if (made := _created_at(entry)) is not None and made >= oldest
-            ]
+            # One that does not say when it was made may be the one.
+            recent = [entry for entry in entries if (made := _created_at(entry)) is None or made >= oldest]
             found += [
-                ProviderRef(text_of(entry, "id"), {})
+                (_created_at(entry) or since, ProviderRef(text_of(entry, "id"), {}))
                 for entry in recent
                 if _is_same(entry, job.provider_model.path, wanted)
             ]
             url = page.text("next")
             if not url or len(recent) < len(entries):
-                return tuple(found)
+                return _nearest(found, since)
             if not self.http.is_ours(url):
                 raise ProviderUnreachable(faults.invalid_response(self._name, page.status))
-        return tuple(found)
+        # Having stopped looking is no proof that there is nothing.
+        return _nearest(found, since) or None
 
     async def _ask(self, verb: str, url: str) -> Answer:
         try:
@@ -168,6 +168,11 @@ class Replicate:
         if wait is None and (words := _RESETS_IN.search(answer.text("detail"))):
             wait = float(words[1])
         return faults.of_status(self._name, answer.status, wait)
+
+
+def _nearest(found: list[tuple[datetime, ProviderRef]], moment: datetime) -> tuple[ProviderRef, ...]:
+    """The references, the one made nearest to a moment first."""
+    return tuple(ref for _, ref in sorted(found, key=lambda one: abs((one[0] - moment).total_seconds())))
 
 
 def _path(ref: ProviderRef) -> str:

@@ -24,11 +24,13 @@ Result = TypeVar("Result")
 
 LARGEST_BATCH = 64
 LANES = 2
+_SINGLES_AT_A_TIME = 3
 
 
 @dataclass(slots=True)
 class _Waiting(Generic[Item, Result]):
     item: Item
+    key: int
     future: asyncio.Future[Result]
     context: contextvars.Context
     link: trace.Link
@@ -47,9 +49,24 @@ class Combiner(Generic[Item, Result]):
     whatever its callers do. When a batch fails, each item is sent again alone, so that one bad item spoils no other.
     """
 
-    def __init__(self, name: str, send: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]]) -> None:
+    def __init__(
+        self,
+        name: str,
+        send: Callable[[Sequence[Item]], Awaitable[Sequence[Result]]],
+        *,
+        stops_its_key: Callable[[BaseException], bool] = lambda _: False,
+    ) -> None:
+        """Makes a combiner.
+
+        Args:
+            name: of its spans and tasks.
+            send: makes one batch and returns its results by position.
+            stops_its_key: whether an item's failure (its account is locked, say) is every item's of the same key.
+        """
         self._name = name
         self._send = send
+        self._stops_its_key = stops_its_key
+        self._singles = asyncio.Semaphore(_SINGLES_AT_A_TIME)
         self._lanes: tuple[_Lane[Item, Result], ...] = tuple(_Lane() for _ in range(LANES))
 
     async def submit(self, item: Item, key: int) -> Result:
@@ -57,7 +74,7 @@ class Combiner(Generic[Item, Result]):
         lane = self._lanes[key % LANES]
         link = trace.Link(trace.get_current_span().get_span_context())
         future: asyncio.Future[Result] = asyncio.get_running_loop().create_future()
-        lane.queue.append(_Waiting(item, future, contextvars.copy_context(), link))
+        lane.queue.append(_Waiting(item, key, future, contextvars.copy_context(), link))
         if lane.pump is None or lane.pump.done():
             # An empty context: a batch serves several tenants, whose traces must not mix.
             lane.pump = asyncio.get_running_loop().create_task(
@@ -93,14 +110,27 @@ class Combiner(Generic[Item, Result]):
             with span(self._name, links=[waiting.link for waiting in batch], attributes=attributes):
                 results = await self._sent([waiting.item for waiting in batch])
         except Exception:  # noqa: BLE001 - whatever it was, each item finds out alone
+            by_key: dict[int, list[_Waiting[Item, Result]]] = {}
             for waiting in batch:
-                await self._alone(waiting)
+                by_key.setdefault(waiting.key, []).append(waiting)
+            # Side by side, so that one tenant's trouble does not hold up the others; in order within a key.
+            await asyncio.gather(*(self._one_by_one(group) for group in by_key.values()))
             return
         for waiting, result in zip(batch, results, strict=True):
             if not waiting.future.done():
                 waiting.future.set_result(result)
 
-    async def _alone(self, waiting: _Waiting[Item, Result]) -> None:
+    async def _one_by_one(self, group: list[_Waiting[Item, Result]]) -> None:
+        async with self._singles:
+            for position, waiting in enumerate(group):
+                error = await self._alone(waiting)
+                if error is not None and self._stops_its_key(error):
+                    for rest in group[position + 1 :]:
+                        if not rest.future.done():
+                            rest.future.set_exception(error)
+                    return
+
+    async def _alone(self, waiting: _Waiting[Item, Result]) -> BaseException | None:
         # One item belongs to one tenant, so its statement joins that tenant's trace.
         task = asyncio.get_running_loop().create_task(
             self._one(waiting.item), name=f"{self._name} single", context=waiting.context
@@ -110,9 +140,10 @@ class Combiner(Generic[Item, Result]):
         except Exception as error:  # noqa: BLE001 - handed to the caller, who knows what to do with it
             if not waiting.future.done():
                 waiting.future.set_exception(error)
-            return
+            return error
         if not waiting.future.done():
             waiting.future.set_result(result)
+        return None
 
     async def _one(self, item: Item) -> Result:
         forget_database_wait()

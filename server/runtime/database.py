@@ -52,8 +52,14 @@ def open_databases(settings: Settings) -> Databases:
 
 
 def asyncpg_url(url: str) -> URL:
-    """The same URL for SQLAlchemy's asyncpg dialect."""
-    return make_url(url).set(drivername="postgresql+asyncpg")
+    """The same URL for SQLAlchemy's asyncpg dialect, with what it says about TLS where the driver reads it."""
+    parsed = make_url(url).set(drivername="postgresql+asyncpg")
+    tls = {name: value for name, value in parsed.query.items() if name.startswith("ssl")}
+    if not tls:
+        return parsed
+    # The driver knows sslmode and sslrootcert only in a URL of its own; the dialect would pass them by name.
+    own = URL.create("postgresql", query=tls).render_as_string(hide_password=False)
+    return parsed.difference_update_query(tls).update_query_dict({"dsn": own})
 
 
 def _engine(url: str, size: int, *, autocommit: bool = False) -> AsyncEngine:

@@ -56,6 +56,11 @@ def safe_error(error: BaseException) -> BabySeaError:
     return BabySeaError(error_reason_pb2.ERROR_REASON_INTERNAL_ERROR)
 
 
+def is_locked(error: BaseException) -> bool:
+    """Whether a statement gave up waiting for a row that another transaction holds."""
+    return isinstance(driver_error(error), asyncpg.LockNotAvailableError)
+
+
 def rolled_back(error: BaseException) -> bool:
     """Whether a failed statement certainly changed nothing: it was never sent, or the server itself refused it.
 

@@ -12,6 +12,8 @@ from server.keys.verification import KeyVerifier
 from server.runtime.database import Databases, open_databases
 from server.runtime.encryption import Envelope, MasterKey
 from server.runtime.errors import StartError
+from server.runtime.rate_limit import AccountLimits
+from server.runtime.transport import refuse_plaintext
 
 _URLS = ("database_url", "admitter_database_url", "worker_database_url", "vault_database_url")
 
@@ -27,6 +29,8 @@ class Dependencies:
     catalog: Catalog
     hasher: KeyHasher
     verifier: KeyVerifier
+    limits: AccountLimits | None = None
+    """Requests per minute of accounts; None until the counters behind them are open."""
 
     async def close(self) -> None:
         """Finishes what is in the background, then closes every connection."""
@@ -44,6 +48,7 @@ def open_dependencies(settings: Settings, clock: Clock | None = None) -> Depende
     Raises:
         StartError: a setting is missing or cannot be used; the message says which and what to do.
     """
+    refuse_plaintext(settings)
     for name in _URLS:
         if not getattr(settings, name).get_secret_value():
             raise StartError(f"BABYSEA_{name.upper()} is not set; set it to a PostgreSQL URL.")
@@ -67,5 +72,7 @@ def open_dependencies(settings: Settings, clock: Clock | None = None) -> Depende
         envelope=Envelope(master, databases.vault),
         catalog=catalog,
         hasher=hasher,
-        verifier=KeyVerifier(databases.app, hasher, settings.region, chosen),
+        verifier=KeyVerifier(
+            databases.app, hasher, settings.region, chosen, settings.database_url.get_secret_value()
+        ),
     )

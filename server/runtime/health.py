@@ -17,6 +17,9 @@ from server.runtime.database import asyncpg_url
 CHECK_SECONDS = 2.0
 """Time between two looks at the database."""
 
+ACCEPTING = "babysea.accepting"
+"""Health service by which our clients balance: SERVING from start to drain, whatever the database does meanwhile."""
+
 _PATIENCE_SECONDS = 1.5
 _PING = text("select 1")
 
@@ -48,6 +51,7 @@ class HealthMonitor:
     async def start(self) -> None:
         """Looks once, then goes on looking in the background."""
         await self.look()
+        await self.servicer.set(ACCEPTING, health_pb2.HealthCheckResponse.SERVING)
         self._watch = asyncio.create_task(self._keep_looking())
 
     async def look(self) -> bool:

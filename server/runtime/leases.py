@@ -6,8 +6,8 @@ worker carries its job's token; a worker that was silent for too long has lost i
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
 from opentelemetry.instrumentation.utils import suppress_instrumentation
@@ -22,9 +22,10 @@ _HEARTBEAT = text(
 _RECLAIM = text("select runtime.reclaim()")
 _CLAIM = text("select id, token, attempt from runtime.claim(cast(:worker as uuid), cast(:limit as int))")
 _GIVE_BACK = text(
-    "select runtime.give_back(cast(:id as uuid), cast(:token as bigint), cast(:run_after as timestamptz))"
+    "select runtime.give_back(cast(:id as uuid), cast(:token as bigint), make_interval(secs => cast(:pause as double precision)))"
 )
 _FINISH = text("select runtime.finish(cast(:id as uuid), cast(:token as bigint))")
+_RELEASE_EXCEPT = text("select runtime.release_except(cast(:worker as uuid), cast(:live as uuid[]))")
 _LEAVE = text("select runtime.leave(cast(:worker as uuid))")
 
 
@@ -64,10 +65,10 @@ async def claim(engine: AsyncEngine, worker: UUID, limit: int) -> list[Job]:
             return [Job(row.id, row.token, row.attempt) for row in rows]
 
 
-async def give_back(engine: AsyncEngine, job: Job, run_after: datetime) -> bool:
-    """Frees the job until a time; False when it is no longer ours."""
+async def give_back(engine: AsyncEngine, job: Job, pause: float) -> bool:
+    """Frees the job for so many seconds; False when it is no longer ours."""
     async with statement(engine) as connection:
-        values = {"id": job.id, "token": job.token, "run_after": run_after}
+        values = {"id": job.id, "token": job.token, "pause": pause}
         return bool((await connection.execute(_GIVE_BACK, values)).scalar_one())
 
 
@@ -75,6 +76,14 @@ async def finish(engine: AsyncEngine, job: Job) -> bool:
     """Ends the job; False when it is no longer ours."""
     async with statement(engine) as connection:
         return bool((await connection.execute(_FINISH, {"id": job.id, "token": job.token})).scalar_one())
+
+
+async def release_except(engine: AsyncEngine, worker: UUID, live: Collection[UUID]) -> int:
+    """Frees the jobs that a worker holds without working on them: the answer to its claim was lost."""
+    with suppress_instrumentation():
+        async with statement(engine) as connection:
+            values = {"worker": worker, "live": list(live)}
+            return int((await connection.execute(_RELEASE_EXCEPT, values)).scalar_one())
 
 
 async def leave(engine: AsyncEngine, worker: UUID) -> int:

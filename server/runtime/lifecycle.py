@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import grpc
 from grpc_health.v1 import health_pb2_grpc
@@ -14,6 +14,7 @@ from grpc_reflection.v1alpha import reflection
 from kit.clock import Clock
 from kit.settings import Settings
 from server.keys.allowlist import allows
+from server.ledger.auditing import AuditWatch
 from server.runtime.dependencies import Dependencies, open_dependencies
 from server.runtime.errors import StartError
 from server.runtime.health import CHECK_SECONDS, HealthMonitor
@@ -21,8 +22,9 @@ from server.runtime.interceptors.access import HEALTH, REFLECTION, methods_witho
 from server.runtime.interceptors.chain import Chain
 from server.runtime.interceptors.metrics import CallMetrics
 from server.runtime.interceptors.standard import standard_chain
-from server.runtime.listening import bind
-from server.runtime.rate_limit import AccountLimits, AuthFailures, ProcessWindows
+from server.runtime.limits.shared import open_windows
+from server.runtime.listening import bind, bind_mutual
+from server.runtime.rate_limit import AccountLimits, AuthFailures, Windows
 from server.runtime.readiness import check_databases
 from server.runtime.service_identity import TokenFileError, load_identities
 from server.services import SERVICES, Service, ServiceFactory, chosen_services
@@ -52,6 +54,8 @@ class RunningServer:
     shared: Dependencies
     metrics: CallMetrics
     health: HealthMonitor
+    mutual_address: str = ""
+    """Where it listens for callers with a client certificate; empty where there is no mTLS."""
 
     @property
     def port(self) -> int:
@@ -83,44 +87,57 @@ async def serve(
         shared = open_dependencies(settings, clock)
         closing.push_async_callback(shared.close)
         await check_databases(shared.databases)
+        shared.verifier.start()
+        windows = await open_windows(settings, shared.clock, shared.envelope.keyed_hash)
+        closing.push_async_callback(windows.close)
+        plans = shared.catalog
+        limits = AccountLimits(windows, lambda plan: plans.plan(plan).requests_per_minute)
+        shared = replace(shared, limits=limits)
         made = [make(shared) for make in factories.values()]
         for service in made:
             closing.push_async_callback(service.close)
         names = tuple(service.full_name for service in made)
         _check_contract(names)
         metrics = CallMetrics()
-        chain = _chain(shared, metrics)
+        chain = _chain(shared, metrics, windows, limits)
         health = HealthMonitor(settings.database_url.get_secret_value(), names, health_seconds)
         closing.push_async_callback(health.close)
         server = _server(settings, chain, made, health)
-        address = bind(server, settings)
+        address, mutual_address = bind(server, settings), bind_mutual(server, settings)
         await health.start()
+        await closing.enter_async_context(
+            AuditWatch(shared.databases.worker, health.servicer, metrics.gauge, settings.audit_seconds)
+        )
         await server.start()
-        closing.push_async_callback(_drain, server, chain, health, settings.drain_seconds)
-        _log.info("serving", extra={"facts": {"address": address, "region": settings.region}})
-        yield RunningServer(address, names, shared, metrics, health)
+        closing.push_async_callback(_drain, server, made, chain, health, settings.drain_seconds)
+        facts = {"address": address, "mutual": mutual_address, "region": settings.region}
+        _log.info("serving", extra={"facts": facts})
+        yield RunningServer(address, names, shared, metrics, health, mutual_address)
 
 
-async def _drain(server: grpc.aio.Server, chain: Chain, health: HealthMonitor, seconds: float) -> None:
+async def _drain(
+    server: grpc.aio.Server, services: Sequence[Service], chain: Chain, health: HealthMonitor, seconds: float
+) -> None:
     _log.info("draining", extra={"facts": {"seconds": seconds}})
     await health.drain()
+    for service in services:
+        await service.drain()
     # Whoever watches our health has just heard that it ends, and would otherwise hold up the rest.
     await chain.end_watches()
     await server.stop(grace=seconds)
     _log.info("stopped")
 
 
-def _chain(shared: Dependencies, metrics: CallMetrics) -> Chain:
+def _chain(shared: Dependencies, metrics: CallMetrics, windows: Windows, limits: AccountLimits) -> Chain:
     try:
         identities = load_identities(shared.settings)
     except TokenFileError as error:
         raise StartError(str(error)) from error
-    windows = ProcessWindows(shared.clock)
     return standard_chain(
         keys=shared.verifier,
         identities=identities,
         allows=allows,
-        limits=AccountLimits(windows, lambda plan: shared.catalog.plan(plan).requests_per_minute),
+        limits=limits,
         failures=AuthFailures(windows, shared.address_hash, shared.catalog.pre_auth_failures_per_minute),
         metrics=metrics,
         address_hash=shared.address_hash,

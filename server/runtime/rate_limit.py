@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,6 +21,9 @@ WINDOW_SECONDS = 60
 
 AUTH_FAILURES_PER_WINDOW = 30
 """Failed key verifications that one client address may cause per window."""
+
+CLEAR_SECONDS = 1.0
+"""How long an address that may try is not looked up again; its failures are counted one by one all the same."""
 
 _REMEMBERED = 100_000
 
@@ -51,7 +55,7 @@ class Standing:
 
 
 class Windows(Protocol):
-    """Counts per name and window. In this process today; a shared cache can stand behind it."""
+    """Counts per name and window: of this process, or of all processes that share a Valkey."""
 
     async def take(self, name: str, limit: int) -> Standing:
         """Counts one request; the standing says whether it was within the limit."""
@@ -59,6 +63,10 @@ class Windows(Protocol):
 
     async def peek(self, name: str, limit: int) -> Standing:
         """The standing without counting; `allowed` says whether one more would be within the limit."""
+        ...
+
+    async def close(self) -> None:
+        """Ends what goes on in the background."""
         ...
 
 
@@ -77,16 +85,27 @@ class ProcessWindows:
         allowed = count < limit
         if allowed:
             count += 1
-            self._windows[name] = (begun, count)
-            self._windows.move_to_end(name)
-            if len(self._windows) > self._remembered:
-                self._windows.popitem(last=False)
-        return _standing(limit, count, begun, now, allowed=allowed)
+            self._keep(name, begun, count)
+        return standing(limit, count, begun + WINDOW_SECONDS, now, allowed=allowed)
 
     async def peek(self, name: str, limit: int) -> Standing:
         """The standing without counting."""
         now, begun, count = self._current(name)
-        return _standing(limit, count, begun, now, allowed=count < limit)
+        return standing(limit, count, begun + WINDOW_SECONDS, now, allowed=count < limit)
+
+    def learn(self, name: str, count: int, ends: float) -> None:
+        """Takes over a count from elsewhere, of a window that ends at a time in Unix seconds."""
+        if count:
+            self._keep(name, ends - WINDOW_SECONDS, count)
+
+    async def close(self) -> None:
+        """Nothing goes on in the background."""
+
+    def _keep(self, name: str, begun: float, count: int) -> None:
+        self._windows[name] = (begun, count)
+        self._windows.move_to_end(name)
+        if len(self._windows) > self._remembered:
+            self._windows.popitem(last=False)
 
     def _current(self, name: str) -> tuple[float, float, int]:
         now = self._clock.now().timestamp()
@@ -117,7 +136,11 @@ class AccountLimits:
 
 
 class AuthFailures:
-    """Failed attempts per client address, so that nobody guesses keys or burns our processors with bcrypt."""
+    """Failed attempts per client address, so that nobody guesses keys or burns our processors with bcrypt.
+
+    Exactly so many failures are answered as such per window, whichever processes see them: a further one is refused as
+    being over the limit, also when it was under way before the limit was reached.
+    """
 
     def __init__(
         self, windows: Windows, address_hash: Callable[[str], str], limit: int = AUTH_FAILURES_PER_WINDOW
@@ -126,20 +149,31 @@ class AuthFailures:
         self._windows = windows
         self._hash = address_hash
         self._limit = limit
+        # Good keys come from the same few addresses all the time, and need no question each.
+        self._clear: OrderedDict[str, float] = OrderedDict()
 
     async def check(self, address: str) -> None:
         """Lets an attempt from an address pass.
 
         Raises:
-            BabySeaError: AUTH_RATE_LIMITED when too many failed in this window.
+            BabySeaError: AUTH_RATE_LIMITED when too many failed in this window, here or (up to `CLEAR_SECONDS` ago) in
+                another process.
         """
-        standing = await self.standing(address)
-        if not standing.allowed:
-            raise BabySeaError(error_reason_pb2.ERROR_REASON_AUTH_RATE_LIMITED, details=standing.details())
+        name = self._name(address)
+        if time.monotonic() < self._clear.get(name, 0.0):
+            return
+        now = await self._windows.peek(name, self._limit)
+        if not now.allowed:
+            raise over_the_limit(now)
+        self._clear[name] = time.monotonic() + CLEAR_SECONDS
+        if len(self._clear) > _REMEMBERED:
+            self._clear.popitem(last=False)
 
-    async def record(self, address: str) -> None:
-        """Counts a failed attempt."""
-        await self._windows.take(self._name(address), self._limit)
+    async def record(self, address: str) -> Standing:
+        """Counts a failed attempt; the standing says whether it was within the limit."""
+        name = self._name(address)
+        self._clear.pop(name, None)
+        return await self._windows.take(name, self._limit)
 
     async def standing(self, address: str) -> Standing:
         """Where an address stands."""
@@ -147,6 +181,11 @@ class AuthFailures:
 
     def _name(self, address: str) -> str:
         return f"auth:{self._hash(_network(address))}"
+
+
+def over_the_limit(standing: Standing) -> BabySeaError:
+    """The refusal of an address with too many failures."""
+    return BabySeaError(error_reason_pb2.ERROR_REASON_AUTH_RATE_LIMITED, details=standing.details())
 
 
 def _network(address: str) -> str:
@@ -160,12 +199,12 @@ def _network(address: str) -> str:
     return str(parsed)
 
 
-def _standing(limit: int, count: int, begun: float, now: float, *, allowed: bool) -> Standing:
-    end = begun + WINDOW_SECONDS
+def standing(limit: int, count: int, ends: float, now: float, *, allowed: bool) -> Standing:
+    """The standing after `count` requests in a window that ends at `ends`; both times in Unix seconds."""
     return Standing(
         limit=limit,
         remaining=max(0, limit - count),
-        reset_at=math.ceil(end),
-        retry_after=max(1, math.ceil(end - now)),
+        reset_at=math.ceil(ends),
+        retry_after=max(1, math.ceil(ends - now)),
         allowed=allowed,
     )

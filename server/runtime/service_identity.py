@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kit.ids import random_base62
-from kit.settings import Settings
+from kit.settings import Region, Settings
 
 OPERATOR_PREFIX = "op_"
 """Beginning of every operator token, which travels as "authorization: Bearer op_…"."""
@@ -31,6 +31,8 @@ class Identities:
 
     service_token: str = ""
     operator_token: str = ""
+    certificate_region: Region | None = None
+    """Region whose client certificates name callers; None where there is no mTLS."""
 
     def is_service(self, token: str) -> bool:
         """Whether a token is the one of our own services; takes the same time whatever it is."""
@@ -42,11 +44,14 @@ class Identities:
 
 
 def load_identities(settings: Settings) -> Identities:
-    """The tokens that the settings name; a file that is not named accepts nobody.
+    """The tokens that the settings name; a file that is not named accepts nobody. With mTLS no token counts.
 
     Raises:
         TokenFileError: a named file is absent, too open or not a token.
     """
+    if settings.grpc_tls_client_ca_file is not None:
+        # A token can be copied off one machine and used from any other.
+        return Identities(certificate_region=settings.region)
     service, operator = settings.service_token_file, settings.operator_token_file
     return Identities(
         service_token="" if service is None else read_token(service),

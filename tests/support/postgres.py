@@ -67,7 +67,7 @@ def obtain_cluster(folder: Path) -> TestCluster:
 
 def stop_cluster(folder: Path) -> None:
     """Stops the run's cluster if one was started."""
-    if (folder / "cluster.json").exists():
+    if (folder / "pg").exists():
         EmbeddedPostgres().erase(folder / "pg")
 
 

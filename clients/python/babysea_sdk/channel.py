@@ -11,6 +11,9 @@ from typing import Any
 import grpc
 
 _SUFFIX = "_service_config.json"
+_ACCEPTING = "babysea.accepting"
+"""Health service of a server that says NOT_SERVING as soon as it drains; the channel then sends it no further call."""
+
 _MAX_ANSWER_BYTES = 16 * 1024 * 1024
 """A page of 100 generations with the longest prompts is larger than gRPC's default of 4 MB."""
 
@@ -20,6 +23,7 @@ def open_channel(
     service_config: str | None = None,
     *,
     credentials: grpc.ChannelCredentials | None = None,
+    server_name: str | None = None,
 ) -> grpc.aio.Channel:
     """A channel to one region, for the event loop that runs now. Nothing is sent before the first call.
 
@@ -27,25 +31,46 @@ def open_channel(
         target: "host:port", or "address:port;address:port" for several processes, which take turns.
         service_config: JSON of deadlines and retries per method; the ones published with the contracts when omitted.
         credentials: TLS; a plaintext channel when omitted.
+        server_name: name that the server's certificate must carry; the host of the target when omitted.
 
     Raises:
         ValueError: the target cannot be understood; the message says what to write instead.
     """
-    options = [
+    options = channel_options(service_config, server_name)
+    if credentials is None:
+        return grpc.aio.insecure_channel(resolvable(target), options=options)
+    return grpc.aio.secure_channel(resolvable(target), credentials, options=options)
+
+
+def channel_options(
+    service_config: str | None = None,
+    server_name: str | None = None,
+    *,
+    reconnect_ms: tuple[int, int] | None = None,
+) -> list[tuple[str, str | int]]:
+    """The options of every channel to a region.
+
+    Args:
+        service_config: as for `open_channel`.
+        server_name: as for `open_channel`.
+        reconnect_ms: shortest and longest wait before connecting again.
+    """
+    # A restarted server is found within a second or two, not after gRPC's usual two minutes.
+    shortest, longest = reconnect_ms or (100, 2_000)
+    options: list[tuple[str, str | int]] = [
         ("grpc.service_config", default_service_config() if service_config is None else service_config),
         ("grpc.keepalive_time_ms", 30_000),
         ("grpc.keepalive_timeout_ms", 10_000),
         ("grpc.http2.max_pings_without_data", 0),
-        # A restarted server is found within a second or two, not after gRPC's usual two minutes.
-        ("grpc.initial_reconnect_backoff_ms", 100),
-        ("grpc.min_reconnect_backoff_ms", 100),
-        ("grpc.max_reconnect_backoff_ms", 2_000),
+        ("grpc.initial_reconnect_backoff_ms", shortest),
+        ("grpc.min_reconnect_backoff_ms", shortest),
+        ("grpc.max_reconnect_backoff_ms", longest),
         ("grpc.max_receive_message_length", _MAX_ANSWER_BYTES),
         ("grpc.enable_http_proxy", 0),
     ]
-    if credentials is None:
-        return grpc.aio.insecure_channel(resolvable(target), options=options)
-    return grpc.aio.secure_channel(resolvable(target), credentials, options=options)
+    if server_name is not None:
+        options.append(("grpc.ssl_target_name_override", server_name))
+    return options
 
 
 def resolvable(target: str) -> str:
@@ -82,6 +107,7 @@ def default_service_config() -> str:
     parts = _published()
     merged: dict[str, Any] = {
         "loadBalancingConfig": [{"round_robin": {}}],
+        "healthCheckConfig": {"serviceName": _ACCEPTING},
         "methodConfig": [method for part in parts for method in part.get("methodConfig", [])],
     }
     budgets = [part["retryThrottling"] for part in parts if "retryThrottling" in part]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+import asyncio
+from datetime import timedelta
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -11,6 +12,7 @@ from babysea.common.v1 import error_reason_pb2
 from kit.errors import spec_of
 from kit.ids import uuid7
 from server.generation.execution import store
+from server.generation.execution.persistence import DATABASE_ERRORS, insist
 from server.generation.execution.work import AttemptView, Work
 from server.providers.protocol import (
     Accepted,
@@ -36,6 +38,7 @@ class Attempts:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        self._sending: set[asyncio.Task[Fault | Accepted | Unknown]] = set()
 
     async def submit(
         self, work: Work, provider: str, adapter: Adapter | None
@@ -51,7 +54,7 @@ class Attempts:
         """
         ordinal = len(work.attempts) + 1
         attempt_id = work.prediction_id if ordinal == 1 else uuid7()
-        if not await store.begin_attempt(self._engine, work.job, attempt_id, ordinal, provider):
+        if not await self._begin(work, attempt_id, ordinal, provider):
             return None
         if adapter is None:
             fault = Fault(
@@ -61,28 +64,52 @@ class Attempts:
             )
             await self.fail(work, attempt_id, fault)
             return fault
+        # A task of its own: once the request is on its way, no cancellation may keep its answer off the record.
+        sending = asyncio.create_task(
+            self._send(work, attempt_id, provider, adapter), name=f"send {attempt_id}"
+        )
+        self._sending.add(sending)
+        sending.add_done_callback(self._sending.discard)
+        return await asyncio.shield(sending)
+
+    async def finish(self, seconds: float) -> None:
+        """Waits for requests that are on their way, and for their answers to be on record."""
+        if self._sending:
+            await asyncio.wait(self._sending, timeout=seconds)
+
+    async def _begin(self, work: Work, attempt_id: UUID, ordinal: int, provider: str) -> bool:
+        try:
+            return await store.begin_attempt(self._engine, work.job, attempt_id, ordinal, provider)
+        except DATABASE_ERRORS:
+            # Perhaps only the answer was lost; the same attempt begins once.
+            return await store.begin_attempt(self._engine, work.job, attempt_id, ordinal, provider)
+
+    async def _send(
+        self, work: Work, attempt_id: UUID, provider: str, adapter: Adapter
+    ) -> Fault | Accepted | Unknown:
         job = ProviderJob(attempt_id, work.request, work.model, work.model.provider(provider))
         outcome = await adapter.submit(job)
         match outcome:
             case Accepted(ref):
-                await self.accept(work, attempt_id, ref)
+                if not await insist(lambda: self.accept(work, attempt_id, ref)):
+                    # The attempt was given up while its answer was on the way: nobody waits for this job.
+                    await adapter.cancel(ref)
+                    raise store.JobLost
                 return outcome
             case Refused(fault) | NotSent(fault):
-                await self.fail(work, attempt_id, fault)
+                await insist(lambda: self.fail(work, attempt_id, fault))
                 return fault
             case Unknown(fault):
-                await self._record(work, attempt_id, "submit_unknown", fault)
+                await insist(lambda: self._record(work, attempt_id, "submit_unknown", fault))
                 return outcome
 
-    async def look_up(
-        self, work: Work, attempt: AttemptView, adapter: Adapter | None, now: datetime
-    ) -> bool | None:
+    async def look_up(self, work: Work, attempt: AttemptView, adapter: Adapter | None) -> bool | None:
         """Looks for the job of an attempt whose submit got no answer.
 
         True: found and recorded. False: the provider lists its jobs and has none, so the attempt is over. None: not
         known yet.
         """
-        age = now - attempt.submitted_at
+        age = timedelta(seconds=work.age(attempt))
         if adapter is None or age < LOOKUP_AFTER:
             return None
         job = ProviderJob(attempt.id, work.request, work.model, work.model.provider(attempt.provider))
@@ -95,8 +122,7 @@ class Attempts:
         known = await store.known_jobs(self._engine, attempt.provider, [ref.job_id for ref in refs])
         unclaimed = [ref for ref in refs if ref.job_id not in known]
         if unclaimed:
-            await self.accept(work, attempt.id, unclaimed[0])
-            return True
+            return True if await self.accept(work, attempt.id, unclaimed[0]) else None
         if age < LOOKUP_GIVES_UP_AFTER:
             return None
         await self.fail(
@@ -110,22 +136,22 @@ class Attempts:
         )
         return False
 
-    async def accept(self, work: Work, attempt_id: UUID, ref: ProviderRef) -> None:
-        """Records the job that the provider named."""
-        await store.record_attempt(
-            self._engine,
-            work.job,
-            attempt_id,
-            "accepted",
-            job_id=ref.job_id,
-            ref=ref.to_json(),
+    async def accept(self, work: Work, attempt_id: UUID, ref: ProviderRef) -> bool:
+        """Records the job that the provider named; False when the attempt is over and the job must be stopped."""
+        word = await store.record_acceptance(
+            self._engine, work.generation_id, attempt_id, ref.job_id, ref.to_json()
         )
+        return word in {"recorded", "known"}
 
-    async def fail(self, work: Work, attempt_id: UUID, fault: Fault, *, state: str = "failed") -> None:
-        """Records that an attempt ended without an output."""
-        await self._record(work, attempt_id, state, fault)
+    async def fail(
+        self, work: Work, attempt_id: UUID, fault: Fault, *, state: str = "failed", cost: int | None = None
+    ) -> None:
+        """Records that an attempt ended without an output for the customer; its cost, where known, is ours to bear."""
+        await self._record(work, attempt_id, state, fault, cost)
 
-    async def _record(self, work: Work, attempt_id: UUID, state: str, fault: Fault) -> None:
+    async def _record(
+        self, work: Work, attempt_id: UUID, state: str, fault: Fault, cost: int | None = None
+    ) -> None:
         await store.record_attempt(
             self._engine,
             work.job,
@@ -134,6 +160,7 @@ class Attempts:
             code=spec_of(fault.reason).bse_code,
             message=fault.message,
             kind=fault.kind.value,
+            cost=cost,
         )
 
     async def end(self, work: Work, attempt: AttemptView, state: str, cost: int | None = None) -> None:

@@ -7,16 +7,15 @@ import logging
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
 from uuid import UUID
 
 from opentelemetry.trace import SpanKind
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from kit.clock import Clock
 from kit.ids import uuid7
 from kit.telemetry import GENERATION_ATTRIBUTE, joined_span
-from server.generation.execution.step import Again, Stepper
+from server.generation.execution.persistence import DATABASE_ERRORS, insist
+from server.generation.execution.step import Again, Next, Over, Stepper
 from server.generation.execution.store import JobLost
 from server.generation.execution.tracing import traceparent_of
 from server.runtime import leases
@@ -25,6 +24,9 @@ from server.runtime.leases import Job
 _BUSY_SECONDS = 0.01
 _IDLE_SECONDS = 0.15
 _LONGEST_BACKOFF = 60.0
+_LONGEST_DATABASE_PAUSE = 5.0
+_REMEMBERED_FAILURES = 10_000
+_SEND_SECONDS = 20.0
 _log = logging.getLogger(__name__)
 
 
@@ -48,16 +50,17 @@ class Executor:
         engine: AsyncEngine,
         stepper: Stepper,
         settings: ExecutorSettings,
-        clock: Clock,
         new_id: Callable[[], UUID] = uuid7,
     ) -> None:
         self._engine = engine
         self._stepper = stepper
         self._settings = settings
-        self._clock = clock
         self._new_id = new_id
         self._worker: UUID | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._live: dict[UUID, asyncio.Task[None]] = {}
+        self._failures: dict[UUID, int] = {}
+        self._claim_in_doubt = False
+        self._away = False
         self._stopping = asyncio.Event()
 
     async def run(self) -> None:
@@ -80,21 +83,38 @@ class Executor:
         while not self._stopping.is_set():
             pause = _IDLE_SECONDS
             try:
-                if self._worker is not None and (free := self._settings.concurrency - len(self._tasks)) > 0:
+                if self._worker is not None and (free := self._settings.concurrency - len(self._live)) > 0:
+                    await self._reconcile(self._worker)
                     jobs = await leases.claim(self._engine, self._worker, free)
                     for job in jobs:
                         self._spawn(job)
                     pause = _BUSY_SECONDS if jobs else _IDLE_SECONDS
-            except Exception:  # noqa: BLE001 - the loop outlives every failure
-                _log.warning("jobs could not be claimed", exc_info=True)
+            except Exception as error:  # noqa: BLE001 - the loop outlives every failure
+                # The claim may have been made and only its answer lost: its jobs would wait for nobody.
+                self._claim_in_doubt = True
+                self._tell("jobs could not be claimed", error)
                 pause = 1.0
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._stopping.wait(), pause)
 
+    async def _reconcile(self, worker: UUID) -> None:
+        """Frees jobs that are ours on record and that no task works on. No claim is in flight while this runs."""
+        if self._claim_in_doubt:
+            await leases.release_except(self._engine, worker, list(self._live))
+            self._claim_in_doubt = False
+            self._away = False
+
+    def _tell(self, what: str, error: Exception) -> None:
+        """Logs a failure of the database, its place only the first time: an outage would fill the log."""
+        _log.warning(what, exc_info=None if self._away else error)
+        self._away = True
+
     def _spawn(self, job: Job) -> None:
         task = asyncio.create_task(self._work(job), name=f"job {job.id}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._live[job.id] = task
+        task.add_done_callback(
+            lambda done: self._live.pop(job.id, None) if self._live.get(job.id) is done else None
+        )
 
     async def _work(self, job: Job) -> None:
         try:
@@ -105,27 +125,29 @@ class Executor:
             }
             with joined_span("executor step", parent, kind=SpanKind.CONSUMER, attributes=attributes):
                 outcome = await self._stepper.advance(job)
+            self._failures.pop(job.id, None)
         except JobLost:
             return
-        except Exception:  # noqa: BLE001 - one job's failure is no other's
-            _log.exception("a step failed", extra={"facts": {"generation_id": str(job.id)}})
-            pause = min(0.5 * 2 ** min(job.attempt, 10), _LONGEST_BACKOFF)
-            outcome = Again(self._clock.now() + timedelta(seconds=pause))
+        except Exception as error:  # noqa: BLE001 - one job's failure is no other's
+            outcome = await self._after_failure(job, error)
         if isinstance(outcome, Again):
-            await self._insist(lambda: leases.give_back(self._engine, job, outcome.at))
+            await insist(lambda: leases.give_back(self._engine, job, outcome.pause))
         elif outcome.finish:
-            await self._insist(lambda: leases.finish(self._engine, job))
+            await insist(lambda: leases.finish(self._engine, job))
 
-    async def _insist(self, write: Callable[[], object]) -> None:
-        """Repeats a write until the database took it: a job that stays claimed by a living worker would never end."""
-        while True:
-            try:
-                await write()  # type: ignore[misc]
-            except Exception:  # noqa: BLE001 - whatever it was, the job must not stay claimed
-                _log.warning("a job could not be given back yet", exc_info=True)
-                await asyncio.sleep(0.5)
-            else:
-                return
+    async def _after_failure(self, job: Job, error: Exception) -> Next:
+        """Waits longer with every failure in a row, until the generation's deadline ends it."""
+        failures = self._failures[job.id] = self._failures.get(job.id, 0) + 1
+        facts = {"facts": {"generation_id": str(job.id), "failures": failures}}
+        _log.error("a step failed", exc_info=error, extra=facts)
+        if len(self._failures) > _REMEMBERED_FAILURES:
+            self._failures.clear()
+        if isinstance(error, DATABASE_ERRORS):
+            return Again(min(0.5 * 2**failures, _LONGEST_DATABASE_PAUSE))
+        with suppress(*DATABASE_ERRORS, JobLost):
+            if await self._stepper.after_failure(job):
+                return Over(finish=True)
+        return Again(min(0.5 * 2**failures, _LONGEST_BACKOFF))
 
     async def _beat(self) -> None:
         """Keeps the lease; when it ran out, gives up every job and begins anew under another id."""
@@ -138,7 +160,7 @@ class Executor:
                 elif not await leases.heartbeat(self._engine, self._worker, self._settings.lease_seconds):
                     _log.warning("the lease ran out; all jobs are given up")
                     self._worker = None
-                    for task in self._tasks:
+                    for task in self._live.values():
                         task.cancel()
                     continue
                 await leases.reclaim(self._engine)
@@ -149,12 +171,14 @@ class Executor:
             await asyncio.sleep(self._settings.lease_seconds / 3)
 
     async def _drain(self) -> None:
-        if self._tasks:
-            _, late = await asyncio.wait(self._tasks, timeout=self._settings.drain_seconds)
+        if self._live:
+            _, late = await asyncio.wait(self._live.values(), timeout=self._settings.drain_seconds)
             for task in late:
                 task.cancel()
             if late:
                 await asyncio.wait(late, timeout=1)
+        # A request on its way to a provider is waited for in any case: its answer is worth money.
+        await self._stepper.finish(_SEND_SECONDS)
 
     async def _leave(self) -> None:
         if self._worker is not None:

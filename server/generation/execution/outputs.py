@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from pathlib import Path
+from uuid import UUID
 
 from kit.telemetry import span
 from server.generation.execution.work import AttemptView, Work
-from server.generation.storage import OutputStore
+from server.generation.storage import OutputStore, StorageError
 from server.providers.download import fetch_output
 from server.providers.media import CONTENT_TYPES, mp4_seconds
 from server.providers.protocol import RemoteOutput
@@ -17,6 +20,7 @@ from server.providers.registry import Providers
 
 _LARGEST_BYTES = {"image": 64 * 1024 * 1024, "video": 1024 * 1024 * 1024}
 _FETCH_SECONDS = 120.0
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +30,6 @@ class Delivered:
     outputs_json: str
     """JSON array for generation.settle_many."""
     count: int
-    keys: tuple[str, ...]
     seconds: float | None
     """Length of a video; None for images."""
 
@@ -34,7 +37,10 @@ class Delivered:
 class Delivery:
     """Fetches and stores outputs."""
 
-    def __init__(self, providers: Providers, outputs: OutputStore) -> None:
+    def __init__(self, providers: Providers, outputs: OutputStore, folder: Path) -> None:
+        """Takes the providers, the store, and a folder for what is on its way."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self._folder = folder
         self._providers = providers
         self._outputs = outputs
 
@@ -43,13 +49,12 @@ class Delivery:
 
         Raises:
             DownloadError: an output is gone, too large, or not what was asked.
-            StorageError: the store is away; the job may be tried again.
+            StorageError, LocalStorageError: our own storage is away; no provider is to blame.
         """
         extension = work.request.output_format
         content_type = CONTENT_TYPES[extension]
         wanted = remote[: work.request.output_number]
         stored: list[dict[str, object]] = []
-        keys: list[str] = []
         seconds: float | None = None
         with ExitStack() as fetched:
             for ordinal, output in enumerate(wanted, start=1):
@@ -60,6 +65,7 @@ class Delivery:
                     _FETCH_SECONDS,
                     expected=content_type,
                     allow_private=self._providers.allow_private,
+                    directory=self._folder,
                 )
                 fetched.callback(file.discard)
                 if work.request.media == "video":
@@ -67,7 +73,6 @@ class Delivery:
                 key = OutputStore.key(work.account_id, work.generation_id, attempt.id, ordinal, extension)
                 with span("store output", attributes={"babysea.bytes": file.size}):
                     await self._outputs.write(key, file.path, content_type)
-                keys.append(key)
                 stored.append(
                     {
                         "storage_key": key,
@@ -76,9 +81,16 @@ class Delivery:
                         "sha256": file.sha256.hex(),
                     }
                 )
-        return Delivered(json.dumps(stored), len(stored), tuple(keys), seconds)
+        return Delivered(json.dumps(stored), len(stored), seconds)
 
-    async def forget(self, delivered: Delivered) -> None:
-        """Removes files that no record will name."""
-        for key in delivered.keys:
-            await self._outputs.delete(key)
+    async def forget(self, work: Work, attempt_id: UUID) -> None:
+        """Removes whatever was stored for an attempt that delivered nothing; what cannot be removed now is logged."""
+        extension = work.request.output_format
+        for ordinal in range(1, work.request.output_number + 1):
+            key = OutputStore.key(work.account_id, work.generation_id, attempt_id, ordinal, extension)
+            try:
+                await self._outputs.delete(key)
+            except StorageError:
+                _log.warning(
+                    "a file that no record names could not be removed", extra={"facts": {"key": key}}
+                )

@@ -18,7 +18,7 @@ from server.runtime.leases import Job
 _LOAD = text(
     """
     select id, account_id, model, media, state, provider_order, prediction_id, price, rate_card, plan, request_ct, traceparent, created_at,
-           deadline_at
+           deadline_at, clock_timestamp() as now
       from generation.generation where id = cast(:id as uuid)
     """
 )
@@ -32,6 +32,9 @@ _RECORD = text(
       cast(:job_id as text), cast(:ref as jsonb), cast(:code as text), cast(:message as text), cast(:kind as text),
       cast(:cost as bigint), cast(:run_millis as bigint))
     """
+)
+_ACCEPTANCE = text(
+    "select generation.record_acceptance(cast(:id as uuid), cast(:attempt as uuid), cast(:job_id as text), cast(:ref as jsonb))"
 )
 _CANCEL_SENT = text(
     "select generation.note_cancel_sent(cast(:id as uuid), cast(:token as bigint), cast(:attempt as uuid))"
@@ -138,6 +141,18 @@ async def record_attempt(
         word = (await connection.execute(_RECORD, values)).scalar_one()
     if word == "stale":
         raise JobLost
+
+
+async def record_acceptance(
+    engine: AsyncEngine, generation_id: UUID, attempt_id: UUID, job_id: str, ref: str
+) -> str:
+    """Records the job that a provider named, whoever holds the generation's job by now.
+
+    Answers with generation.record_acceptance's word; "ended" means that the provider's job must be stopped.
+    """
+    values = {"id": generation_id, "attempt": attempt_id, "job_id": job_id, "ref": ref}
+    async with statement(engine) as connection:
+        return str((await connection.execute(_ACCEPTANCE, values)).scalar_one())
 
 
 async def note_cancel_sent(engine: AsyncEngine, job: Job, attempt_id: UUID) -> None:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
-
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from server.generation.execution import store
 from server.generation.execution.attempts import Attempts
+from server.generation.execution.outputs import Delivery
 from server.generation.execution.work import AttemptView, Work
 from server.providers.protocol import (
     Adapter,
@@ -21,32 +20,43 @@ from server.providers.protocol import (
 )
 from server.providers.registry import Providers
 
-_LOOK = timedelta(seconds=1)
+_LOOK_SECONDS = 1.0
 
 
 class WindDown:
     """Tells providers that a generation was canceled and books what they still bill."""
 
-    def __init__(self, engine: AsyncEngine, attempts: Attempts, providers: Providers) -> None:
+    def __init__(
+        self, engine: AsyncEngine, attempts: Attempts, providers: Providers, delivery: Delivery
+    ) -> None:
         self._engine = engine
         self._attempts = attempts
         self._providers = providers
+        self._delivery = delivery
 
-    async def advance(self, work: Work, now: datetime) -> datetime | None:
-        """Does the next thing; when to look again, or None when nothing is left to do."""
+    async def advance(self, work: Work) -> float | None:
+        """Does the next thing; seconds until the next look, or None when nothing is left to do."""
         attempt = work.open_attempt
         if attempt is None:
             return None
-        adapter = self._providers.get(attempt.provider)
-        if now >= work.deadline_at or adapter is None:
+        pause = await self._look(work, attempt, self._providers.get(attempt.provider))
+        if pause is None:
+            # A worker may have stored files and died before it could settle.
+            await self._delivery.forget(work, attempt.id)
+        return pause
+
+    async def _look(self, work: Work, attempt: AttemptView, adapter: Adapter | None) -> float | None:
+        # Before the limit is looked at: a cancel is told once, however late.
+        untold = adapter is not None and attempt.ref is not None and not attempt.cancel_sent
+        if untold and adapter is not None and await self._tell(work, attempt, adapter):
+            return None
+        if adapter is None or work.overdue > work.model.attempt_seconds:
             await self._attempts.end(work, attempt, "discarded")
             return None
         if attempt.state != "accepted" or attempt.ref is None:
-            found = await self._attempts.look_up(work, attempt, adapter, now)
-            return None if found is False else now + _LOOK
-        if not attempt.cancel_sent and await self._tell(work, attempt, adapter):
-            return None
-        return await self._outcome(work, attempt, adapter, now)
+            found = await self._attempts.look_up(work, attempt, adapter)
+            return None if found is False else _LOOK_SECONDS
+        return await self._outcome(work, attempt, adapter)
 
     async def _tell(self, work: Work, attempt: AttemptView, adapter: Adapter) -> bool:
         """Sends the cancel; True when the provider confirms that the job is stopped."""
@@ -60,18 +70,16 @@ class WindDown:
         await self._attempts.end(work, attempt, "canceled")
         return True
 
-    async def _outcome(
-        self, work: Work, attempt: AttemptView, adapter: Adapter, now: datetime
-    ) -> datetime | None:
+    async def _outcome(self, work: Work, attempt: AttemptView, adapter: Adapter) -> float | None:
         if attempt.ref is None:
             return None
         try:
             progress = await adapter.poll(attempt.ref)
         except ProviderUnreachable:
-            return now + _LOOK
+            return _LOOK_SECONDS
         match progress:
             case Pending(retry_after):
-                return now + timedelta(seconds=max(retry_after, _LOOK.total_seconds()))
+                return max(retry_after, _LOOK_SECONDS)
             case Finished(cost_micros=cost):
                 await self._attempts.end(work, attempt, "discarded", cost)
             case CanceledUpstream():

@@ -50,12 +50,23 @@ class Work:
     rate_card: str
     plan: str
     deadline_at: datetime
+    now: datetime
+    """When this was read, by the database's clock: every age and deadline is measured with it."""
     attempts: tuple[AttemptView, ...]
 
     @property
     def open_attempt(self) -> AttemptView | None:
         """The attempt that has not ended; there is at most one."""
         return next((attempt for attempt in self.attempts if not attempt.resolved), None)
+
+    def age(self, attempt: AttemptView) -> float:
+        """Seconds since an attempt began."""
+        return (self.now - attempt.submitted_at).total_seconds()
+
+    @property
+    def overdue(self) -> float:
+        """Seconds since the deadline; negative before it."""
+        return (self.now - self.deadline_at).total_seconds()
 
     @property
     def next_provider(self) -> str | None:
@@ -106,5 +117,6 @@ def work_of(
         rate_card=row.rate_card,
         plan=row.plan,
         deadline_at=row.deadline_at,
+        now=row.now,
         attempts=tuple(attempt_view(attempt) for attempt in attempts),
     )

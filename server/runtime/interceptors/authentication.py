@@ -9,10 +9,11 @@ from babysea.common.v1 import error_reason_pb2
 from babysea.options.v1 import options_pb2
 from kit.errors import BabySeaError
 from kit.rpc import CLIENT_ADDRESS, SERVICE_TOKEN
+from server.runtime.certificates import CertificateHolder, holder_of
 from server.runtime.identity import Caller, KeyHolder
 from server.runtime.interceptors.addresses import peer_address, plain_address
 from server.runtime.interceptors.call import Call, Proceed
-from server.runtime.rate_limit import AuthFailures
+from server.runtime.rate_limit import AuthFailures, over_the_limit
 from server.runtime.service_identity import OPERATOR_PREFIX, Identities
 
 REQUEST_ID = "x-babysea-request-id"
@@ -51,18 +52,29 @@ class Authentication:
 
     async def around(self, call: Call, proceed: Proceed) -> object:
         """Names the caller and lets the call proceed."""
-        caller = self._sender(call)
+        holder = self._holder(call)
+        caller = self._sender(call, holder)
         # Named before anything can fail, so that the log knows where refused calls come from.
         call.identify(caller)
+        if holder is not None and not holder.is_known and not call.method.is_public:
+            raise BabySeaError(
+                error_reason_pb2.ERROR_REASON_AUTHENTICATION_FAILED,
+                "The client certificate names no service and no operator of this region.",
+            )
         credential = _bearer(call.text("authorization"))
         if credential and not _is_enough(call, caller):
             call.identify(await self._with_credential(call, caller, credential))
         return await proceed()
 
-    def _sender(self, call: Call) -> Caller:
+    def _holder(self, call: Call) -> CertificateHolder | None:
+        region = self._identities.certificate_region
+        return None if region is None else holder_of(call.context.auth_context(), region)
+
+    def _sender(self, call: Call, holder: CertificateHolder | None) -> Caller:
         peer = peer_address(call.context.peer())
-        if not self._identities.is_service(call.text(SERVICE_TOKEN)):
-            return Caller(client_address=peer)
+        certified = holder is not None and bool(holder.service)
+        if not certified and not self._identities.is_service(call.text(SERVICE_TOKEN)):
+            return Caller(client_address=peer, is_operator=holder is not None and bool(holder.operator))
         told = call.text(CLIENT_ADDRESS)
         request_id = call.text(REQUEST_ID)
         return Caller(
@@ -74,13 +86,18 @@ class Authentication:
     async def _with_credential(self, call: Call, caller: Caller, credential: str) -> Caller:
         address = caller.client_address
         try:
-            await self._failures.check(address)
+            # An operator who is known at once must not be kept out by somebody's wrong keys from the same address.
+            if not self._identities.is_operator(credential):
+                await self._failures.check(address)
             return await self._verified(caller, credential)
         except BabySeaError as error:
-            if error.reason == error_reason_pb2.ERROR_REASON_AUTHENTICATION_FAILED:
-                await self._failures.record(address)
-            if error.reason != error_reason_pb2.ERROR_REASON_SERVICE_UNAVAILABLE:
-                call.trailing.update((await self._failures.standing(address)).trailing())
+            if error.reason == error_reason_pb2.ERROR_REASON_SERVICE_UNAVAILABLE:
+                raise
+            failed = error.reason == error_reason_pb2.ERROR_REASON_AUTHENTICATION_FAILED
+            standing = await (self._failures.record if failed else self._failures.standing)(address)
+            call.trailing.update(standing.trailing())
+            if failed and not standing.allowed:
+                raise over_the_limit(standing) from None
             raise
 
     async def _verified(self, caller: Caller, credential: str) -> Caller:
@@ -96,7 +113,7 @@ class Authentication:
             client_address=caller.client_address,
             key=key,
             is_service=caller.is_service,
-            is_operator=key is None,
+            is_operator=caller.is_operator or key is None,
             request_id=caller.request_id,
         )
 

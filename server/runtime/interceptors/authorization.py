@@ -38,10 +38,13 @@ class Authorization:
         caller = call.caller
         if caller is None:
             raise LookupError("authorization ran before authentication")
-        if caller.key is not None:
-            # Every answer to a known account says where it stands, also a refusal before the limit counts.
-            call.trailing.update((await self._limits.peek(caller.key)).trailing())
-        self._check(call.method, caller)
+        try:
+            self._check(call.method, caller)
+        except BabySeaError:
+            if caller.key is not None:
+                # Every answer to a known account says where it stands, also a refusal before the limit counts.
+                call.trailing.update((await self._limits.peek(caller.key)).trailing())
+            raise
         return await proceed()
 
     def _check(self, method: Method, caller: Caller) -> None:

@@ -20,9 +20,12 @@ if TYPE_CHECKING:
 else:
     _Handler = grpc.RpcMethodHandler
 
-_LAST_WORD_SECONDS = 0.05
-_MOST_WATCHES = 32
+_LAST_WORD_SECONDS = 0.5
+"""Given to those who watch our health to go elsewhere: calls that arrive while gRPC shuts down are lost."""
+
+_MOST_WATCHES = 64
 """Open streams of probes and of reflection, each: they need no key, so they must not crowd out calls that have one."""
+
 
 _Run = Callable[[Call], Awaitable[object]]
 _Continuation = Callable[[grpc.HandlerCallDetails], Awaitable[Any]]

@@ -32,6 +32,8 @@ class Snapshot:
     """Ended calls by (method path, gRPC code name)."""
     latency: dict[str, Latency]
     """By method path."""
+    gauges: dict[str, float]
+    """What stands at this moment, by name."""
 
 
 class CallMetrics:
@@ -42,6 +44,7 @@ class CallMetrics:
         self._buckets: dict[str, list[int]] = {}
         self._total: Counter[str] = Counter()
         self._millis: dict[str, float] = {}
+        self._gauges: dict[str, float] = {}
 
     def record(self, method: str, code: str, millis: float) -> None:
         """Counts one ended call."""
@@ -51,13 +54,17 @@ class CallMetrics:
         buckets = self._buckets.setdefault(method, [0] * (len(BUCKETS_MILLIS) + 1))
         buckets[bisect_left(BUCKETS_MILLIS, millis)] += 1
 
+    def gauge(self, name: str, value: float) -> None:
+        """Notes how something stands."""
+        self._gauges[name] = value
+
     def snapshot(self) -> Snapshot:
         """The figures as they stand."""
         latency = {
             method: Latency(self._total[method], self._millis[method], tuple(buckets))
             for method, buckets in self._buckets.items()
         }
-        return Snapshot(dict(self._calls), latency)
+        return Snapshot(dict(self._calls), latency, dict(self._gauges))
 
 
 class Metrics:

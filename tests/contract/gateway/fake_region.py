@@ -18,7 +18,7 @@ from grpc_status import rpc_status
 from babysea.accounts.v1 import account_service_pb2 as accounts
 from babysea.accounts.v1 import account_service_pb2_grpc, accounts_pb2
 from babysea.common.v1 import error_reason_pb2, money_pb2, paging_pb2
-from babysea.generation.v1 import generation_pb2, generation_service_pb2_grpc
+from babysea.generation.v1 import generation_pb2, generation_service_pb2_grpc, timeline_pb2
 from babysea.generation.v1 import generation_service_pb2 as generation
 from babysea.keys.v1 import key_service_pb2 as keys
 from babysea.keys.v1 import key_service_pb2_grpc, keys_pb2
@@ -128,6 +128,40 @@ def image() -> generation_pb2.Generation:
     return made
 
 
+def entries() -> list[timeline_pb2.TimelineEntry]:
+    """A timeline up to its first failover."""
+    error = generation_pb2.ProviderError(
+        provider="replicate", code="BSE4003", type="provider_unavailable", message="Away."
+    )
+    made = [
+        timeline_pb2.TimelineEntry(
+            state=timeline_pb2.StateChange(state=generation_pb2.STATE_PENDING, amount_micros=5_000)
+        ),
+        timeline_pb2.TimelineEntry(
+            decision=timeline_pb2.Decision(
+                kind=timeline_pb2.DECISION_KIND_ORDER_PLANNED, providers=["replicate", "fal"]
+            )
+        ),
+        timeline_pb2.TimelineEntry(
+            attempt=timeline_pb2.AttemptChange(
+                attempt_id=ATTEMPT_ID,
+                ordinal=1,
+                provider="replicate",
+                state=generation_pb2.ATTEMPT_STATE_FAILED,
+                error=error,
+            )
+        ),
+        timeline_pb2.TimelineEntry(
+            decision=timeline_pb2.Decision(
+                kind=timeline_pb2.DECISION_KIND_FAILED_OVER, providers=["fal"], cause_code="BSE4003"
+            )
+        ),
+    ]
+    for entry in made:
+        entry.at.FromDatetime(BORN)
+    return made
+
+
 def video() -> generation_pb2.Generation:
     """A video that waits."""
     made = generation_pb2.Generation(
@@ -162,6 +196,9 @@ class Keys(key_service_pb2_grpc.KeyServiceServicer):
     async def CreateKey(self, request: Any, context: Context) -> Any: ...  # noqa: N802
     async def ListKeys(self, request: Any, context: Context) -> Any: ...  # noqa: N802
     async def RevokeKey(self, request: Any, context: Context) -> Any: ...  # noqa: N802
+    async def RotateKey(self, request: Any, context: Context) -> Any: ...  # noqa: N802
+    async def DeleteKey(self, request: Any, context: Context) -> Any: ...  # noqa: N802
+    async def ExplainAccess(self, request: Any, context: Context) -> Any: ...  # noqa: N802
     async def AuthenticateKey(self, request: Any, context: Context) -> Any: ...  # noqa: N802
 
 
@@ -268,6 +305,22 @@ class Generations(generation_service_pb2_grpc.GenerationServiceServicer):
             generation=self.region.generation, provider_cancel_sent=False, credits_refunded=True
         )
 
+    async def DeleteGeneration(  # noqa: N802
+        self, request: generation.DeleteGenerationRequest, context: Context
+    ) -> Any:
+        await self.region.enter("DeleteGeneration", request, context)
+        return generation.DeleteGenerationResponse(generation_id=request.generation_id, files_deleted=1)
+
+    async def WatchGeneration(  # noqa: N802
+        self, request: generation.WatchGenerationRequest, context: Context
+    ) -> AsyncIterator[generation.WatchGenerationResponse]:
+        await self.region.enter("WatchGeneration", request, context)
+        yield generation.WatchGenerationResponse(generation=self.region.generation)
+
+    async def GetTimeline(self, request: generation.GetTimelineRequest, context: Context) -> Any:  # noqa: N802
+        await self.region.enter("GetTimeline", request, context)
+        return generation.GetTimelineResponse(generation_id=request.generation_id, entries=entries())
+
     async def EstimateGeneration(  # noqa: N802
         self, request: generation.EstimateGenerationRequest, context: Context
     ) -> Any:
@@ -334,6 +387,7 @@ async def start(region: Region) -> grpc.aio.Server:
     generation_service_pb2_grpc.add_FileServiceServicer_to_server(Files(region), server)
     probe = health.aio.HealthServicer()
     await probe.set("", health_pb2.HealthCheckResponse.SERVING)
+    await probe.set("babysea.accepting", health_pb2.HealthCheckResponse.SERVING)
     health_pb2_grpc.add_HealthServicer_to_server(probe, server)
     region.port = server.add_insecure_port(f"127.0.0.1:{region.port}")
     await server.start()

@@ -70,7 +70,9 @@ async def test_a_body_that_is_no_plain_json_object_is_refused(world: World, body
         (IMAGE, {"generation_": 1}, "generation_"),
         (IMAGE, {"generation_quote_id": "q"}, "generation_quote_id"),
         (IMAGE, {"generation_content_policy_failover": True}, "generation_content_policy_failover"),
-        (IMAGE, {"generation_deadline_seconds": 5}, "generation_deadline_seconds"),
+        (IMAGE, {"generation_deadline_seconds": "5"}, "generation_deadline_seconds"),
+        (IMAGE, {"generation_deadline_seconds": 1.5}, "generation_deadline_seconds"),
+        (IMAGE, {"generation_deadline_seconds": None}, "generation_deadline_seconds"),
         (VIDEO, {"generation_duration": "5"}, "generation_duration"),
         (VIDEO, {"generation_duration": 5, "generation_generate_audio": "true"}, "generation_generate_audio"),
         (

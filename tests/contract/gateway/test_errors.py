@@ -98,15 +98,23 @@ async def test_nonsense_in_a_query_is_refused_by_name(world: World, path: str, f
     assert reply.json()["error"]["details"] == {"field": field}
 
 
-@pytest.mark.parametrize("method", ["GET", "POST"])
-async def test_malformed_foreign_and_random_ids_give_identical_answers(world: World, method: str) -> None:
-    start = "/v1/content/" if method == "GET" else "/v1/content/generation/cancel/"
-    if method == "POST":
-        world.us.hooks["CancelGeneration"] = failing(E.ERROR_REASON_GENERATION_NOT_FOUND)
+@pytest.mark.parametrize(
+    ("method", "start", "end", "call"),
+    [
+        ("GET", "/v1/content/", "", "GetGeneration"),
+        ("POST", "/v1/content/generation/cancel/", "", "CancelGeneration"),
+        ("DELETE", "/v1/content/", "", "DeleteGeneration"),
+        ("GET", "/v1/content/", "/timeline", "GetTimeline"),
+    ],
+)
+async def test_malformed_foreign_and_random_ids_give_identical_answers(
+    world: World, method: str, start: str, end: str, call: str
+) -> None:
+    world.us.hooks[call] = failing(E.ERROR_REASON_GENERATION_NOT_FOUND)
     ids = ["01935000-0000-7000-8000-0000000000ff", "nonsense", "%00", "x" * 3000, GENERATION_ID.upper() + "0"]
     bodies = []
     for generation_id in ids:
-        reply = await world.client.request(method, start + generation_id)
+        reply = await world.client.request(method, start + generation_id + end)
         assert reply.status_code == 404
         bodies.append({key: value for key, value in reply.json().items() if key != "request_id"})
     assert bodies[0]["error"]["code"] == "BSE2012"
@@ -123,7 +131,7 @@ async def test_malformed_foreign_and_random_ids_give_identical_answers(world: Wo
         ("GET", "/docs", 404, "BSE2017"),
         ("GET", IMAGE, 405, "BSE2019"),
         ("POST", "/v1/status", 405, "BSE2019"),
-        ("DELETE", f"/v1/content/{GENERATION_ID}", 405, "BSE2019"),
+        ("PUT", f"/v1/content/{GENERATION_ID}", 405, "BSE2019"),
         ("OPTIONS", "/v1/status", 405, "BSE2019"),
     ],
 )

@@ -29,6 +29,8 @@ ROUTES: list[tuple[str, str, dict[str, Any] | None, Any]] = [
         None,
         responses.Envelope[responses.CancelData],
     ),
+    ("DELETE", f"/v1/content/{GENERATION_ID}", None, responses.Envelope[responses.DeleteData]),
+    ("GET", f"/v1/content/{GENERATION_ID}/timeline", None, responses.Envelope[responses.TimelineData]),
     ("GET", "/v1/library/models", None, responses.Envelope[library_responses.ModelsData]),
     ("GET", "/v1/library/providers", None, responses.Envelope[library_responses.ProvidersData]),
 ]
@@ -71,6 +73,53 @@ async def test_the_balance_is_an_exact_json_number(world: World) -> None:
     reply = await world.client.get("/v1/user/billing")
     assert '"billing_credit_balance":12.345678' in reply.text
     assert data(reply)["billing_plan"] == "Starter Monthly"
+
+
+async def test_a_delete_says_how_many_files_went(world: World) -> None:
+    reply = await world.client.delete(f"/v1/content/{GENERATION_ID}")
+    assert reply.json()["message"] == "Generation deleted successfully"
+    assert data(reply) == {"generation_id": GENERATION_ID, "files_deleted": 1}
+
+
+async def test_a_timeline_shows_each_entry_in_its_public_form(world: World) -> None:
+    at = "2026-11-22T01:02:03.004Z"
+    assert data(await world.client.get(f"/v1/content/{GENERATION_ID}/timeline")) == {
+        "generation_id": GENERATION_ID,
+        "timeline": [
+            {"at": at, "entry": "state", "generation_status": "pending", "amount": 0.005},
+            {"at": at, "entry": "decision", "decision": "order_planned", "providers": ["replicate", "fal"]},
+            {
+                "at": at,
+                "entry": "attempt",
+                "attempt_id": ATTEMPT_ID,
+                "attempt_number": 1,
+                "provider": "replicate",
+                "attempt_status": "failed",
+                "error": {
+                    "provider": "replicate",
+                    "code": "BSE4003",
+                    "type": "provider_unavailable",
+                    "message": "Away.",
+                    "retryable": False,
+                },
+            },
+            {
+                "at": at,
+                "entry": "decision",
+                "decision": "failed_over",
+                "providers": ["fal"],
+                "cause_code": "BSE4003",
+            },
+        ],
+    }
+
+
+async def test_a_deadline_reaches_the_region_only_when_it_was_said(world: World) -> None:
+    await world.create(generation_deadline_seconds=7)
+    await world.create()
+    said, unsaid = world.us.requests("CreateGeneration")
+    assert (said.deadline_seconds, said.HasField("deadline_seconds")) == (7, True)
+    assert not unsaid.HasField("deadline_seconds")
 
 
 async def test_a_create_answers_with_the_admitted_generation(world: World) -> None:

@@ -124,7 +124,7 @@ async def test_a_stale_token_writes_nothing_anywhere(
         assert await settle(admitter, End(id_, 0, token, "failed")) == ["stale"]
         sent = "select generation.note_cancel_sent($1, $2, $3)"
         assert await worker.fetchval(sent, id_, token, attempt) is False
-        assert await worker.fetchval("select runtime.give_back($1, $2, now())", id_, token) is False
+        assert await worker.fetchval("select runtime.give_back($1, $2, interval '0')", id_, token) is False
         assert await worker.fetchval("select runtime.finish($1, $2)", id_, token) is False
     assert await snapshot(region, id_) == before
     assert await settle(admitter, End(id_, 5, 7, attempt=attempt)) == ["settled"]
@@ -202,7 +202,7 @@ async def test_a_cancel_wakes_a_claimed_job_whose_provider_may_be_at_work(
     token = {job["id"]: job["token"] for job in jobs}[id_]
     assert await begin(worker, id_, token, uuid4()) == "begun"
     assert await cancel(admitter, (account, id_)) == [("canceled", True)]
-    far = "select runtime.give_back($1, $2, now() + interval '1 hour')"
+    far = "select runtime.give_back($1, $2, interval '1 hour')"
     assert await worker.fetchval(far, id_, token) is True
     assert await fact(region, "select run_after <= now() from runtime.job where id = $1", id_) is True
 

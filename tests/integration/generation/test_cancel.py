@@ -10,7 +10,8 @@ import pytest
 from babysea.generation.v1 import generation_pb2, generation_service_pb2
 from kit.ids import uuid7
 from kit.rpc import error_of
-from tests.support.stack import Customer, Stack
+from tests.integration.generation.watches import Seen, watch
+from tests.support.stack import TERMINAL, Customer, Stack
 
 
 async def cancel(
@@ -77,22 +78,51 @@ async def test_a_success_that_comes_after_the_cancel_is_discarded_and_never_char
     assert await stack.region.audit() == []
 
 
-async def test_fifty_cancels_raced_against_success_settle_each_once(stack: Stack, customer: Customer) -> None:
-    async def race(delay: float) -> tuple[str, generation_pb2.State.ValueType]:
-        created = await customer.create()
+async def test_two_hundred_cancels_raced_against_success_settle_each_once_and_nobody_saw_otherwise(
+    stack: Stack,
+) -> None:
+    async def race(customer: Customer, delay: float) -> tuple[str, Seen, generation_pb2.Generation]:
+        generation_id = (await customer.create()).generation.generation_id
+        seen = Seen()
+        watching = asyncio.create_task(watch(customer, generation_id, seen))
         await asyncio.sleep(delay)
         try:
-            await cancel(stack, customer, created.generation.generation_id)
+            canceled = await cancel(stack, customer, generation_id)
+            assert canceled.generation.state == generation_pb2.STATE_CANCELED
             word = "canceled"
         except grpc.aio.AioRpcError as error:
             word = error_of(error).spec.bse_code
-        record = await customer.finished(created.generation.generation_id)
-        return word, record.generation.state
+        await watching
+        return word, seen, (await customer.get(generation_id)).generation
 
-    results = await asyncio.gather(*(race(0.03 * n) for n in range(50)))
+    customers = [await stack.customer() for _ in range(10)]
+    results = await asyncio.gather(*(race(customers[n % 10], 0.02 * n) for n in range(200)))
     expected = {"canceled": generation_pb2.STATE_CANCELED, "BSE2013": generation_pb2.STATE_SUCCEEDED}
-    for word, state in results:
-        assert state == expected[word]
-    delivered = sum(word == "BSE2013" for word, _ in results)
-    assert await customer.balance() == (100_000_000 - 5_000 * delivered, 0)
+    for word, seen, record in results:
+        assert record.state == expected[word]
+        # What the customer saw stays true: one end, the same in every answer, and nothing after it.
+        assert seen.states[-1] == record.state
+        assert {*seen.states} & TERMINAL == {record.state}
+        assert seen.states == sorted(seen.states)
+        assert bool(seen.records[-1].generation.outputs) == (word == "BSE2013")
+        assert record.charged_micros == (5_000 if word == "BSE2013" else 0)
+    for n, customer in enumerate(customers):
+        delivered = sum(word == "BSE2013" for word, *_ in results[n::10])
+        assert await customer.balance() == (100_000_000 - 5_000 * delivered, 0)
+    connection = await stack.region.connect()
+    try:
+        ends = await connection.fetch(
+            "select g.id, count(*) filter (where t.kind in ('c', 'r')) as settled,"
+            " (select count(*) from events.event e where e.aggregate_id = g.id"
+            "   and e.type in ('generation.completed', 'generation.failed', 'generation.canceled')) as told"
+            " from generation.generation g join ledger.transfer t on t.hold_id = g.id group by g.id"
+        )
+    finally:
+        await connection.close()
+    assert len(ends) >= 200
+    assert {
+        (row["settled"], row["told"])
+        for row in ends
+        if str(row["id"]) in {r.generation_id for _, _, r in results}
+    } == {(1, 1)}
     assert await stack.region.audit() == []

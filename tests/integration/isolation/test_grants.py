@@ -148,7 +148,7 @@ async def test_the_request_path_neither_writes_the_ledger_nor_moves_money(region
         await app.close()
 
 
-async def test_the_admitter_runs_its_three_functions_and_reads_nothing(region: TestRegion) -> None:
+async def test_the_admitter_runs_its_four_functions_and_reads_nothing(region: TestRegion) -> None:
     tenant = await new_tenant(region)
     admitter = await region.connect("babysea_admitter")
     try:
@@ -159,6 +159,9 @@ async def test_the_admitter_runs_its_three_functions_and_reads_nothing(region: T
         cancel = "select word from generation.cancel_many($1, $2)"
         assert await admitter.fetchval(cancel, [uuid4()], [tenant.running]) == "unknown"
         assert await admitter.fetchval(cancel, [tenant.account_id], [tenant.running]) == "canceled"
+        delete = "select word from generation.delete_generation($1, $2)"
+        assert await admitter.fetchval(delete, uuid4(), tenant.running) == "unknown"
+        assert await admitter.fetchval(delete, tenant.account_id, tenant.running) == "deleted"
         assert (
             await admitter.fetch(
                 "select * from generation.admit_many('{}', '{}', '{}', '{}', '{}', '{}', '{}', '{}',"
@@ -203,7 +206,15 @@ async def test_the_journal_refuses_change_even_by_its_owner_and_the_superuser(re
 def _writes(*tables: str) -> list[str]:
     statements = []
     for table in tables:
-        column = {"ledger.house": "name", "keys.api_key": "id", "events.outbox": "event_id"}.get(table)
+        column = {
+            "ledger.house": "name",
+            "ledger.overdue": "hold_id",
+            "ledger.audit_mark": "account_id",
+            "ledger.audit_state": "findings",
+            "keys.api_key": "id",
+            "events.outbox": "event_id",
+            "generation.file_removal": "account_id",
+        }.get(table)
         column = column or (
             "account_id" if table.startswith(("ledger.t", "generation.c", "generation.o")) else "id"
         )

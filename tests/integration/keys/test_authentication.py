@@ -14,6 +14,7 @@ from babysea.ledger.v1 import ledger_service_pb2 as ledger
 from kit.clock import FixedClock
 from kit.rpc import CLIENT_ADDRESS, SERVICE_TOKEN, STATUS_METADATA
 from server.keys.secrets import KeyText, new_key, parse_key
+from server.keys.states import STATE_SECONDS
 from tests.integration.keys.live import Live, bearer, refusal
 
 
@@ -116,7 +117,7 @@ async def test_without_its_database_the_server_is_unavailable_and_never_unauthen
 ) -> None:
     made = await live.new_key(await live.region.new_account())
     await live.who(made.secret)
-    clock.at += timedelta(seconds=5)
+    clock.at += timedelta(seconds=STATE_SECONDS)
     admin = await live.region.connect()
     try:
         await admin.execute("alter function keys.find_key(text) rename to find_key_away")
@@ -165,7 +166,7 @@ async def test_a_service_cannot_act_as_an_operator_or_a_customer(live: Live) -> 
     assert refused.reason == "AUTHENTICATION_REQUIRED"
 
 
-async def test_no_key_makes_lists_or_revokes_keys(live: Live) -> None:
+async def test_no_key_makes_lists_or_changes_keys(live: Live) -> None:
     made = await live.new_key(await live.region.new_account())
     metadata = bearer(made.secret)
     account, key = made.key.account_id, made.key.key_id
@@ -175,6 +176,8 @@ async def test_no_key_makes_lists_or_revokes_keys(live: Live) -> None:
         ),
         live.keys.ListKeys(pb.ListKeysRequest(account_id=account), metadata=metadata),
         live.keys.RevokeKey(pb.RevokeKeyRequest(account_id=account, key_id=key), metadata=metadata),
+        live.keys.RotateKey(pb.RotateKeyRequest(account_id=account, key_id=key), metadata=metadata),
+        live.keys.DeleteKey(pb.DeleteKeyRequest(account_id=account, key_id=key), metadata=metadata),
     ):
         assert (await refusal(call)).reason == "INSUFFICIENT_PERMISSIONS"
 

@@ -30,6 +30,47 @@ async def test_a_hundred_retries_of_one_hold_make_one_hold(region: TestRegion) -
     await assert_money_is_clean(region)
 
 
+async def test_a_hundred_retries_of_one_hold_over_two_connections_make_one_hold(region: TestRegion) -> None:
+    account, hold = await region.new_account(credit=1), uuid4()
+    query = "select ledger.reserve($1, $2, 1, clock_timestamp() + interval '1 hour', 'f')"
+    connections = [await region.connect("babysea_worker") for _ in range(2)]
+
+    async def retry(connection: asyncpg.Connection) -> list[str]:
+        return [await connection.fetchval(query, account, hold) for _ in range(50)]
+
+    try:
+        words = [word for each in await asyncio.gather(*map(retry, connections)) for word in each]
+    finally:
+        for connection in connections:
+            await connection.close()
+    assert Counter(words) == {"held": 1, "already_held": 99}
+    assert await money(region, account) == (1, 1, 0)
+    await assert_money_is_clean(region)
+
+
+async def test_a_retry_that_waits_for_the_first_call_hears_that_it_is_held_and_not_that_money_is_missing(
+    region: TestRegion, superuser: asyncpg.Connection
+) -> None:
+    account, hold = await region.new_account(credit=1), uuid4()
+    query = "select ledger.reserve($1, $2, 1, clock_timestamp() + interval '1 hour', 'f')"
+    first, second = [await region.connect("babysea_worker") for _ in range(2)]
+    try:
+        transaction = first.transaction()
+        await transaction.start()
+        assert await first.fetchval(query, account, hold) == "held"
+        retry = asyncio.create_task(second.fetchval(query, account, hold))
+        waits = "select count(*) from pg_locks l join pg_stat_activity a using (pid) where not l.granted and a.datname = current_database()"
+        async with asyncio.timeout(10):
+            while not await superuser.fetchval(waits):
+                await asyncio.sleep(0.01)
+        await transaction.commit()
+        assert await retry == "already_held"
+    finally:
+        await first.close()
+        await second.close()
+    await assert_money_is_clean(region)
+
+
 async def test_two_accounts_that_reserve_one_id_at_once_hold_it_once(region: TestRegion) -> None:
     accounts = [await region.new_account(credit=1_000) for _ in range(4)]
     for _ in range(25):

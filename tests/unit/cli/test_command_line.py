@@ -57,6 +57,9 @@ def test_every_command_has_help_and_takes_the_common_options_after_its_name(
         ["up", "--workers", "-1"],
         ["up", "--workers", "65"],
         ["up", "--workers", "many"],
+        ["up", "--servers", "0"],
+        ["up", "--servers", "two"],
+        ["server", "--processes", "many"],
         ["up", "--sandbox-port", "x"],
         ["up", "--det"],
         ["generate", "bfl/flux-schnell"],
@@ -185,10 +188,12 @@ def test_a_setting_that_is_not_valid_is_named_without_its_value() -> None:
     assert "mars-and-secret" not in done.stderr
 
 
-def test_a_server_of_several_processes_is_refused_with_the_way_to_do_it() -> None:
-    done = run("server", "--workers", "4")
-    assert done.returncode == Exit.USAGE
-    assert "run more of them, each with its own --listen" in done.stderr
+@pytest.mark.parametrize(
+    ("arguments", "processes"),
+    [([], 1), (["--processes"], 0), (["--processes", "auto"], 0), (["--processes", "3"], 3)],
+)
+def test_a_server_is_one_process_unless_more_are_asked_for(arguments: list[str], processes: int) -> None:
+    assert parser().parse_args(["server", *arguments]).processes == processes
 
 
 def test_a_folder_that_cannot_be_used_is_one_sentence(tmp_path: Path) -> None:

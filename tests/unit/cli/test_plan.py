@@ -7,7 +7,9 @@ from pathlib import Path
 import pytest
 
 from cli.errors import CliError
-from cli.supervisor import options
+from cli.main import parser
+from cli.supervisor import environment, options
+from cli.supervisor.layout import Layout
 from cli.supervisor.options import UpOptions
 from cli.supervisor.plan import make_plan
 from cli.supervisor.ports import choose, claim, is_free
@@ -98,3 +100,26 @@ def test_claiming_a_free_port_reserves_it(free: int) -> None:
     used: set[int] = set()
     assert claim(free, "--x", used) == free
     assert used == {free}
+
+
+def test_every_server_of_a_region_has_a_port_of_its_own_and_keeps_it(state: State) -> None:
+    wanted = UpOptions(regions=("us", "eu"), free_ports=True, servers=3)
+    plan = make_plan(wanted, state)
+    addresses = plan.servers("us") + plan.servers("eu")
+    assert len(set(addresses)) == len(addresses) == 6
+    assert plan.servers("us")[0] == f"127.0.0.1:{plan.grpc['us']}"
+    state.save()
+    assert make_plan(wanted, State.load(state.path)) == plan
+
+
+def test_the_gateway_is_told_of_every_server(state: State, tmp_path: Path) -> None:
+    plan = make_plan(UpOptions(regions=("us", "eu"), free_ports=True, servers=2), state)
+    upstreams = environment.for_gateway(Layout(tmp_path), plan)["BABYSEA_GATEWAY_UPSTREAMS"]
+    assert upstreams == f"us={';'.join(plan.servers('us'))},eu={';'.join(plan.servers('eu'))}"
+
+
+def test_the_supervisor_in_the_background_is_asked_for_the_same() -> None:
+    wanted = UpOptions(("us",), {"us": 8081}, free_ports=True, workers=2, sandbox_port=8091, servers=3)
+    asked = parser().parse_args(["up", *wanted.arguments()])
+    ports, free = asked.ports
+    assert UpOptions(asked.regions, ports, free, asked.workers, asked.sandbox_port, asked.servers) == wanted

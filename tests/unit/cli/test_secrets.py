@@ -27,7 +27,8 @@ def layout(tmp_path: Path) -> Layout:
 def test_every_secret_file_is_for_its_owner_only(layout: Layout) -> None:
     ensure(layout.region("us"))
     modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in layout.region("us").secrets.iterdir()}
-    assert modes == dict.fromkeys(("master_key", "operator_token", "service_token", "passwords.json"), 0o600)
+    names = ("master_key", "operator_token", "service_token", "passwords.json", "valkey_password")
+    assert modes == dict.fromkeys(names, 0o600)
     assert stat.S_IMODE(layout.region("us").secrets.stat().st_mode) == 0o700
 
 
@@ -65,7 +66,7 @@ def test_secrets_do_not_show_in_their_representation(layout: Layout) -> None:
     made = ensure(layout.region("us"))
     shown = repr(made)
     assert made.master_key not in shown
-    assert not any(password in shown for password in made.passwords.values())
+    assert not any(password in shown for password in (*made.passwords.values(), made.valkey_password))
 
 
 def test_an_operator_token_that_is_not_there_ends_in_a_sentence(tmp_path: Path) -> None:

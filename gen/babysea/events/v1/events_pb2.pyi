@@ -42,6 +42,8 @@ class _EventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventType.V
     """A provider attempt ended."""
     EVENT_TYPE_CREDIT_GRANTED: _EventType.ValueType  # 7
     """Money was added."""
+    EVENT_TYPE_GENERATION_DELETED: _EventType.ValueType  # 8
+    """The customer deleted it; its record and files are gone for the customer."""
 
 class EventType(_EventType, metaclass=_EventTypeEnumTypeWrapper):
     """What happened."""
@@ -62,6 +64,8 @@ EVENT_TYPE_ATTEMPT_RESOLVED: EventType.ValueType  # 6
 """A provider attempt ended."""
 EVENT_TYPE_CREDIT_GRANTED: EventType.ValueType  # 7
 """Money was added."""
+EVENT_TYPE_GENERATION_DELETED: EventType.ValueType  # 8
+"""The customer deleted it; its record and files are gone for the customer."""
 Global___EventType: _TypeAlias = EventType  # noqa: Y015
 
 @_typing.final

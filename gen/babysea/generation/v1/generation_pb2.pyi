@@ -296,6 +296,7 @@ class Generation(_message.Message):
     PROVIDER_ERRORS_FIELD_NUMBER: _builtins.int
     PRICE_MICROS_FIELD_NUMBER: _builtins.int
     CHARGED_MICROS_FIELD_NUMBER: _builtins.int
+    DEADLINE_AT_FIELD_NUMBER: _builtins.int
     generation_id: _builtins.str
     """UUIDv7."""
     account_id: _builtins.str
@@ -372,6 +373,10 @@ class Generation(_message.Message):
     def provider_errors(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProviderError]:
         """What each failed provider answered."""
 
+    @_builtins.property
+    def deadline_at(self) -> _timestamp_pb2.Timestamp:
+        """When it fails with BSE4002 unless it has ended."""
+
     def __init__(
         self,
         *,
@@ -404,10 +409,11 @@ class Generation(_message.Message):
         provider_errors: _abc.Iterable[Global___ProviderError] | None = ...,
         price_micros: _builtins.int = ...,
         charged_micros: _builtins.int = ...,
+        deadline_at: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_duration", b"_duration", "_generate_audio", b"_generate_audio", "_predict_seconds", b"_predict_seconds", "_resolution", b"_resolution", "completed_at", b"completed_at", "created_at", b"created_at", "duration", b"duration", "extras", b"extras", "generate_audio", b"generate_audio", "output_expires_at", b"output_expires_at", "predict_seconds", b"predict_seconds", "resolution", b"resolution", "started_at", b"started_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_duration", b"_duration", "_generate_audio", b"_generate_audio", "_predict_seconds", b"_predict_seconds", "_resolution", b"_resolution", "completed_at", b"completed_at", "created_at", b"created_at", "deadline_at", b"deadline_at", "duration", b"duration", "extras", b"extras", "generate_audio", b"generate_audio", "output_expires_at", b"output_expires_at", "predict_seconds", b"predict_seconds", "resolution", b"resolution", "started_at", b"started_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_duration", b"_duration", "_generate_audio", b"_generate_audio", "_predict_seconds", b"_predict_seconds", "_resolution", b"_resolution", "account_id", b"account_id", "charged_micros", b"charged_micros", "completed_at", b"completed_at", "created_at", b"created_at", "duration", b"duration", "error_code", b"error_code", "error_message", b"error_message", "extras", b"extras", "generate_audio", b"generate_audio", "generation_id", b"generation_id", "input_file", b"input_file", "media", b"media", "model_identifier", b"model_identifier", "output_expires_at", b"output_expires_at", "output_format", b"output_format", "output_number", b"output_number", "outputs", b"outputs", "predict_seconds", b"predict_seconds", "prediction_id", b"prediction_id", "price_micros", b"price_micros", "prompt", b"prompt", "provider_errors", b"provider_errors", "provider_order", b"provider_order", "provider_used", b"provider_used", "ratio", b"ratio", "removed", b"removed", "resolution", b"resolution", "started_at", b"started_at", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_duration", b"_duration", "_generate_audio", b"_generate_audio", "_predict_seconds", b"_predict_seconds", "_resolution", b"_resolution", "account_id", b"account_id", "charged_micros", b"charged_micros", "completed_at", b"completed_at", "created_at", b"created_at", "deadline_at", b"deadline_at", "duration", b"duration", "error_code", b"error_code", "error_message", b"error_message", "extras", b"extras", "generate_audio", b"generate_audio", "generation_id", b"generation_id", "input_file", b"input_file", "media", b"media", "model_identifier", b"model_identifier", "output_expires_at", b"output_expires_at", "output_format", b"output_format", "output_number", b"output_number", "outputs", b"outputs", "predict_seconds", b"predict_seconds", "prediction_id", b"prediction_id", "price_micros", b"price_micros", "prompt", b"prompt", "provider_errors", b"provider_errors", "provider_order", b"provider_order", "provider_used", b"provider_used", "ratio", b"ratio", "removed", b"removed", "resolution", b"resolution", "started_at", b"started_at", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__duration: _TypeAlias = _typing.Literal["duration"]  # noqa: Y015
     _WhichOneofArgType__duration: _TypeAlias = _typing.Literal["_duration", b"_duration"]  # noqa: Y015

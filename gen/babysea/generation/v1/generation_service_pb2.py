@@ -24,12 +24,13 @@ _sym_db = _symbol_database.Default()
 
 from babysea.common.v1 import paging_pb2 as babysea_dot_common_dot_v1_dot_paging__pb2
 from babysea.generation.v1 import generation_pb2 as babysea_dot_generation_dot_v1_dot_generation__pb2
+from babysea.generation.v1 import timeline_pb2 as babysea_dot_generation_dot_v1_dot_timeline__pb2
 from babysea.options.v1 import options_pb2 as babysea_dot_options_dot_v1_dot_options__pb2
 from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import struct_pb2 as google_dot_protobuf_dot_struct__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.babysea/generation/v1/generation_service.proto\x12\x15\x62\x61\x62ysea.generation.v1\x1a\x1e\x62\x61\x62ysea/common/v1/paging.proto\x1a&babysea/generation/v1/generation.proto\x1a babysea/options/v1/options.proto\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/protobuf/struct.proto\"\xe0\x04\n\x17\x43reateGenerationRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x39\n\x0fidempotency_key\x18\x02 \x01(\tB \xbaH\x1dr\x1b\x32\x19^[A-Za-z0-9_:.\\-]{0,255}$\x12$\n\x10model_identifier\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x37\n\x05media\x18\x04 \x01(\x0e\x32\x1c.babysea.generation.v1.MediaB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x1b\n\x06prompt\x18\x05 \x01(\tB\x0b\xbaH\x08r\x06\x10\x01\x18\x80\xfa\x01\x12\x16\n\x05ratio\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x18\x14\x12\x1e\n\routput_format\x18\x07 \x01(\tB\x07\xbaH\x04r\x02\x18\x14\x12\x1a\n\routput_number\x18\x08 \x01(\x05H\x00\x88\x01\x01\x12#\n\ninput_file\x18\t \x03(\tB\x0f\xbaH\x0c\x92\x01\t\x10\x10\"\x05r\x03\x18\xd0\x0f\x12)\n\x17input_file_last_content\x18\n \x01(\tB\x08\xbaH\x05r\x03\x18\xd0\x0f\x12\x15\n\x08\x64uration\x18\x0b \x01(\x01H\x01\x88\x01\x01\x12\x1b\n\nresolution\x18\x0c \x01(\tB\x07\xbaH\x04r\x02\x18\x14\x12\x1b\n\x0egenerate_audio\x18\r \x01(\x08H\x02\x88\x01\x01\x12 \n\x0eprovider_order\x18\x0e \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\'\n\x06\x65xtras\x18\x0f \x01(\x0b\x32\x17.google.protobuf.StructB\x10\n\x0e_output_numberB\x0b\n\t_durationB\x11\n\x0f_generate_audio\"c\n\x18\x43reateGenerationResponse\x12\x35\n\ngeneration\x18\x01 \x01(\x0b\x32!.babysea.generation.v1.Generation\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"7\n\x14GetGenerationRequest\x12\x1f\n\rgeneration_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"\x80\x01\n\x15GetGenerationResponse\x12\x35\n\ngeneration\x18\x01 \x01(\x0b\x32!.babysea.generation.v1.Generation\x12\x30\n\x08\x61ttempts\x18\x02 \x03(\x0b\x32\x1e.babysea.generation.v1.Attempt\"F\n\x16ListGenerationsRequest\x12,\n\x04page\x18\x01 \x01(\x0b\x32\x1e.babysea.common.v1.PageRequest\"|\n\x17ListGenerationsResponse\x12\x36\n\x0bgenerations\x18\x01 \x03(\x0b\x32!.babysea.generation.v1.Generation\x12)\n\x04page\x18\x02 \x01(\x0b\x32\x1b.babysea.common.v1.PageInfo\":\n\x17\x43\x61ncelGenerationRequest\x12\x1f\n\rgeneration_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"\x89\x01\n\x18\x43\x61ncelGenerationResponse\x12\x35\n\ngeneration\x18\x01 \x01(\x0b\x32!.babysea.generation.v1.Generation\x12\x1c\n\x14provider_cancel_sent\x18\x02 \x01(\x08\x12\x18\n\x10\x63redits_refunded\x18\x03 \x01(\x08\"\xd7\x01\n\x19\x45stimateGenerationRequest\x12$\n\x10model_identifier\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x1b\n\x05\x63ount\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00H\x00\x88\x01\x01\x12%\n\x08\x64uration\x18\x03 \x01(\x01\x42\x0e\xbaH\x0b\x12\t!\x00\x00\x00\x00\x00\x00\x00\x00H\x01\x88\x01\x01\x12\x1b\n\nresolution\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18\x14\x12\x12\n\x05\x61udio\x18\x05 \x01(\x08H\x02\x88\x01\x01\x42\x08\n\x06_countB\x0b\n\t_durationB\x08\n\x06_audio\"\xcd\x02\n\x1a\x45stimateGenerationResponse\x12\x18\n\x10model_identifier\x18\x01 \x01(\t\x12+\n\x05media\x18\x02 \x01(\x0e\x32\x1c.babysea.generation.v1.Media\x12\r\n\x05\x63ount\x18\x03 \x01(\x05\x12\x19\n\x11generation_micros\x18\x04 \x01(\x03\x12\x14\n\x0ctotal_micros\x18\x05 \x01(\x03\x12\x1a\n\rsecond_micros\x18\x06 \x01(\x03H\x00\x88\x01\x01\x12\x15\n\x08\x64uration\x18\x07 \x01(\x01H\x01\x88\x01\x01\x12\x17\n\nresolution\x18\x08 \x01(\tH\x02\x88\x01\x01\x12\x1b\n\x0e\x62\x61lance_micros\x18\t \x01(\x03H\x03\x88\x01\x01\x42\x10\n\x0e_second_microsB\x0b\n\t_durationB\r\n\x0b_resolutionB\x11\n\x0f_balance_micros\"\xbc\x01\n\x0fReadFileRequest\x12\x1e\n\nfile_token\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x0f\n\x07\x65xpires\x18\x02 \x01(\x03\x12\x1d\n\tsignature\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x17\n\x06offset\x18\x04 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12 \n\x06length\x18\x05 \x01(\x03\x42\x10\xbaH\r\"\x0b(\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x12\x1e\n\rsuffix_length\x18\x06 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\"^\n\x10ReadFileResponse\x12\x31\n\x05\x66\x61\x63ts\x18\x01 \x01(\x0b\x32 .babysea.generation.v1.FileFactsH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"x\n\tFileFacts\x12\x14\n\x0c\x63ontent_type\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0e\n\x06sha256\x18\x03 \x01(\x0c\x12\x0e\n\x06offset\x18\x04 \x01(\x03\x12\x0e\n\x06length\x18\x05 \x01(\x03\x12\x11\n\tfile_name\x18\x06 \x01(\t2\xe6\x05\n\x11GenerationService\x12\x8e\x01\n\x10\x43reateGeneration\x12..babysea.generation.v1.CreateGenerationRequest\x1a/.babysea.generation.v1.CreateGenerationResponse\"\x19\x8a\xb5\x18\x15\n\x01\x02\x12\x10generation:write\x12\x87\x01\n\rGetGeneration\x12+.babysea.generation.v1.GetGenerationRequest\x1a,.babysea.generation.v1.GetGenerationResponse\"\x1b\x90\x02\x01\x8a\xb5\x18\x14\n\x01\x02\x12\x0fgeneration:read\x12\x8d\x01\n\x0fListGenerations\x12-.babysea.generation.v1.ListGenerationsRequest\x1a..babysea.generation.v1.ListGenerationsResponse\"\x1b\x90\x02\x01\x8a\xb5\x18\x14\n\x01\x02\x12\x0fgeneration:read\x12\x8f\x01\n\x10\x43\x61ncelGeneration\x12..babysea.generation.v1.CancelGenerationRequest\x1a/.babysea.generation.v1.CancelGenerationResponse\"\x1a\x8a\xb5\x18\x16\n\x01\x02\x12\x11generation:delete\x12\x93\x01\n\x12\x45stimateGeneration\x12\x30.babysea.generation.v1.EstimateGenerationRequest\x1a\x31.babysea.generation.v1.EstimateGenerationResponse\"\x18\x90\x02\x01\x8a\xb5\x18\x11\n\x01\x02\x12\x0clibrary:read2x\n\x0b\x46ileService\x12i\n\x08ReadFile\x12&.babysea.generation.v1.ReadFileRequest\x1a\'.babysea.generation.v1.ReadFileResponse\"\n\x90\x02\x01\x8a\xb5\x18\x03\n\x01\x04\x30\x01\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.babysea/generation/v1/generation_service.proto\x12\x15\x62\x61\x62ysea.generation.v1\x1a\x1e\x62\x61\x62ysea/common/v1/paging.proto\x1a&babysea/generation/v1/generation.proto\x1a$babysea/generation/v1/timeline.proto\x1a babysea/options/v1/options.proto\x1a\x1b\x62uf/validate/validate.proto\x1a\x1cgoogle/protobuf/struct.proto\"\x94\x05\n\x17\x43reateGenerationRequest\x12\x1c\n\nrequest_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x39\n\x0fidempotency_key\x18\x02 \x01(\tB \xbaH\x1dr\x1b\x32\x19^[A-Za-z0-9_:.\\-]{0,255}$\x12$\n\x10model_identifier\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x37\n\x05media\x18\x04 \x01(\x0e\x32\x1c.babysea.generation.v1.MediaB\n\xbaH\x07\x82\x01\x04\x10\x01 \x00\x12\x1b\n\x06prompt\x18\x05 \x01(\tB\x0b\xbaH\x08r\x06\x10\x01\x18\x80\xfa\x01\x12\x16\n\x05ratio\x18\x06 \x01(\tB\x07\xbaH\x04r\x02\x18\x14\x12\x1e\n\routput_format\x18\x07 \x01(\tB\x07\xbaH\x04r\x02\x18\x14\x12\x1a\n\routput_number\x18\x08 \x01(\x05H\x00\x88\x01\x01\x12#\n\ninput_file\x18\t \x03(\tB\x0f\xbaH\x0c\x92\x01\t\x10\x10\"\x05r\x03\x18\xd0\x0f\x12)\n\x17input_file_last_content\x18\n \x01(\tB\x08\xbaH\x05r\x03\x18\xd0\x0f\x12\x15\n\x08\x64uration\x18\x0b \x01(\x01H\x01\x88\x01\x01\x12\x1b\n\nresolution\x18\x0c \x01(\tB\x07\xbaH\x04r\x02\x18\x14\x12\x1b\n\x0egenerate_audio\x18\r \x01(\x08H\x02\x88\x01\x01\x12 \n\x0eprovider_order\x18\x0e \x01(\tB\x08\xbaH\x05r\x03\x18\xc8\x01\x12\'\n\x06\x65xtras\x18\x0f \x01(\x0b\x32\x17.google.protobuf.Struct\x12\x1d\n\x10\x64\x65\x61\x64line_seconds\x18\x10 \x01(\x05H\x03\x88\x01\x01\x42\x10\n\x0e_output_numberB\x0b\n\t_durationB\x11\n\x0f_generate_audioB\x13\n\x11_deadline_seconds\"c\n\x18\x43reateGenerationResponse\x12\x35\n\ngeneration\x18\x01 \x01(\x0b\x32!.babysea.generation.v1.Generation\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"7\n\x14GetGenerationRequest\x12\x1f\n\rgeneration_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"\x80\x01\n\x15GetGenerationResponse\x12\x35\n\ngeneration\x18\x01 \x01(\x0b\x32!.babysea.generation.v1.Generation\x12\x30\n\x08\x61ttempts\x18\x02 \x03(\x0b\x32\x1e.babysea.generation.v1.Attempt\"F\n\x16ListGenerationsRequest\x12,\n\x04page\x18\x01 \x01(\x0b\x32\x1e.babysea.common.v1.PageRequest\"|\n\x17ListGenerationsResponse\x12\x36\n\x0bgenerations\x18\x01 \x03(\x0b\x32!.babysea.generation.v1.Generation\x12)\n\x04page\x18\x02 \x01(\x0b\x32\x1b.babysea.common.v1.PageInfo\":\n\x17\x43\x61ncelGenerationRequest\x12\x1f\n\rgeneration_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"\x89\x01\n\x18\x43\x61ncelGenerationResponse\x12\x35\n\ngeneration\x18\x01 \x01(\x0b\x32!.babysea.generation.v1.Generation\x12\x1c\n\x14provider_cancel_sent\x18\x02 \x01(\x08\x12\x18\n\x10\x63redits_refunded\x18\x03 \x01(\x08\":\n\x17\x44\x65leteGenerationRequest\x12\x1f\n\rgeneration_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"H\n\x18\x44\x65leteGenerationResponse\x12\x15\n\rgeneration_id\x18\x01 \x01(\t\x12\x15\n\rfiles_deleted\x18\x02 \x01(\x05\"9\n\x16WatchGenerationRequest\x12\x1f\n\rgeneration_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"\x82\x01\n\x17WatchGenerationResponse\x12\x35\n\ngeneration\x18\x01 \x01(\x0b\x32!.babysea.generation.v1.Generation\x12\x30\n\x08\x61ttempts\x18\x02 \x03(\x0b\x32\x1e.babysea.generation.v1.Attempt\"5\n\x12GetTimelineRequest\x12\x1f\n\rgeneration_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"c\n\x13GetTimelineResponse\x12\x15\n\rgeneration_id\x18\x01 \x01(\t\x12\x35\n\x07\x65ntries\x18\x02 \x03(\x0b\x32$.babysea.generation.v1.TimelineEntry\"\xd7\x01\n\x19\x45stimateGenerationRequest\x12$\n\x10model_identifier\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x1b\n\x05\x63ount\x18\x02 \x01(\x05\x42\x07\xbaH\x04\x1a\x02(\x00H\x00\x88\x01\x01\x12%\n\x08\x64uration\x18\x03 \x01(\x01\x42\x0e\xbaH\x0b\x12\t!\x00\x00\x00\x00\x00\x00\x00\x00H\x01\x88\x01\x01\x12\x1b\n\nresolution\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18\x14\x12\x12\n\x05\x61udio\x18\x05 \x01(\x08H\x02\x88\x01\x01\x42\x08\n\x06_countB\x0b\n\t_durationB\x08\n\x06_audio\"\xcd\x02\n\x1a\x45stimateGenerationResponse\x12\x18\n\x10model_identifier\x18\x01 \x01(\t\x12+\n\x05media\x18\x02 \x01(\x0e\x32\x1c.babysea.generation.v1.Media\x12\r\n\x05\x63ount\x18\x03 \x01(\x05\x12\x19\n\x11generation_micros\x18\x04 \x01(\x03\x12\x14\n\x0ctotal_micros\x18\x05 \x01(\x03\x12\x1a\n\rsecond_micros\x18\x06 \x01(\x03H\x00\x88\x01\x01\x12\x15\n\x08\x64uration\x18\x07 \x01(\x01H\x01\x88\x01\x01\x12\x17\n\nresolution\x18\x08 \x01(\tH\x02\x88\x01\x01\x12\x1b\n\x0e\x62\x61lance_micros\x18\t \x01(\x03H\x03\x88\x01\x01\x42\x10\n\x0e_second_microsB\x0b\n\t_durationB\r\n\x0b_resolutionB\x11\n\x0f_balance_micros\"\xbc\x01\n\x0fReadFileRequest\x12\x1e\n\nfile_token\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x0f\n\x07\x65xpires\x18\x02 \x01(\x03\x12\x1d\n\tsignature\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x17\n\x06offset\x18\x04 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\x12 \n\x06length\x18\x05 \x01(\x03\x42\x10\xbaH\r\"\x0b(\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x12\x1e\n\rsuffix_length\x18\x06 \x01(\x03\x42\x07\xbaH\x04\"\x02(\x00\"^\n\x10ReadFileResponse\x12\x31\n\x05\x66\x61\x63ts\x18\x01 \x01(\x0b\x32 .babysea.generation.v1.FileFactsH\x00\x12\x0f\n\x05\x63hunk\x18\x02 \x01(\x0cH\x00\x42\x06\n\x04part\"x\n\tFileFacts\x12\x14\n\x0c\x63ontent_type\x18\x01 \x01(\t\x12\x12\n\nsize_bytes\x18\x02 \x01(\x03\x12\x0e\n\x06sha256\x18\x03 \x01(\x0c\x12\x0e\n\x06offset\x18\x04 \x01(\x03\x12\x0e\n\x06length\x18\x05 \x01(\x03\x12\x11\n\tfile_name\x18\x06 \x01(\t2\x8e\t\n\x11GenerationService\x12\x8e\x01\n\x10\x43reateGeneration\x12..babysea.generation.v1.CreateGenerationRequest\x1a/.babysea.generation.v1.CreateGenerationResponse\"\x19\x8a\xb5\x18\x15\n\x01\x02\x12\x10generation:write\x12\x87\x01\n\rGetGeneration\x12+.babysea.generation.v1.GetGenerationRequest\x1a,.babysea.generation.v1.GetGenerationResponse\"\x1b\x90\x02\x01\x8a\xb5\x18\x14\n\x01\x02\x12\x0fgeneration:read\x12\x8d\x01\n\x0fListGenerations\x12-.babysea.generation.v1.ListGenerationsRequest\x1a..babysea.generation.v1.ListGenerationsResponse\"\x1b\x90\x02\x01\x8a\xb5\x18\x14\n\x01\x02\x12\x0fgeneration:read\x12\x8f\x01\n\x10\x43\x61ncelGeneration\x12..babysea.generation.v1.CancelGenerationRequest\x1a/.babysea.generation.v1.CancelGenerationResponse\"\x1a\x8a\xb5\x18\x16\n\x01\x02\x12\x11generation:delete\x12\x8f\x01\n\x10\x44\x65leteGeneration\x12..babysea.generation.v1.DeleteGenerationRequest\x1a/.babysea.generation.v1.DeleteGenerationResponse\"\x1a\x8a\xb5\x18\x16\n\x01\x02\x12\x11generation:delete\x12\x8f\x01\n\x0fWatchGeneration\x12-.babysea.generation.v1.WatchGenerationRequest\x1a..babysea.generation.v1.WatchGenerationResponse\"\x1b\x90\x02\x01\x8a\xb5\x18\x14\n\x01\x02\x12\x0fgeneration:read0\x01\x12\x81\x01\n\x0bGetTimeline\x12).babysea.generation.v1.GetTimelineRequest\x1a*.babysea.generation.v1.GetTimelineResponse\"\x1b\x90\x02\x01\x8a\xb5\x18\x14\n\x01\x02\x12\x0fgeneration:read\x12\x93\x01\n\x12\x45stimateGeneration\x12\x30.babysea.generation.v1.EstimateGenerationRequest\x1a\x31.babysea.generation.v1.EstimateGenerationResponse\"\x18\x90\x02\x01\x8a\xb5\x18\x11\n\x01\x02\x12\x0clibrary:read2x\n\x0b\x46ileService\x12i\n\x08ReadFile\x12&.babysea.generation.v1.ReadFileRequest\x1a\'.babysea.generation.v1.ReadFileResponse\"\n\x90\x02\x01\x8a\xb5\x18\x03\n\x01\x04\x30\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -62,6 +63,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GETGENERATIONREQUEST'].fields_by_name['generation_id']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_CANCELGENERATIONREQUEST'].fields_by_name['generation_id']._loaded_options = None
   _globals['_CANCELGENERATIONREQUEST'].fields_by_name['generation_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_DELETEGENERATIONREQUEST'].fields_by_name['generation_id']._loaded_options = None
+  _globals['_DELETEGENERATIONREQUEST'].fields_by_name['generation_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_WATCHGENERATIONREQUEST'].fields_by_name['generation_id']._loaded_options = None
+  _globals['_WATCHGENERATIONREQUEST'].fields_by_name['generation_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_GETTIMELINEREQUEST'].fields_by_name['generation_id']._loaded_options = None
+  _globals['_GETTIMELINEREQUEST'].fields_by_name['generation_id']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_ESTIMATEGENERATIONREQUEST'].fields_by_name['model_identifier']._loaded_options = None
   _globals['_ESTIMATEGENERATIONREQUEST'].fields_by_name['model_identifier']._serialized_options = b'\272H\007r\005\020\001\030\310\001'
   _globals['_ESTIMATEGENERATIONREQUEST'].fields_by_name['count']._loaded_options = None
@@ -88,38 +95,56 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_GENERATIONSERVICE'].methods_by_name['ListGenerations']._serialized_options = b'\220\002\001\212\265\030\024\n\001\002\022\017generation:read'
   _globals['_GENERATIONSERVICE'].methods_by_name['CancelGeneration']._loaded_options = None
   _globals['_GENERATIONSERVICE'].methods_by_name['CancelGeneration']._serialized_options = b'\212\265\030\026\n\001\002\022\021generation:delete'
+  _globals['_GENERATIONSERVICE'].methods_by_name['DeleteGeneration']._loaded_options = None
+  _globals['_GENERATIONSERVICE'].methods_by_name['DeleteGeneration']._serialized_options = b'\212\265\030\026\n\001\002\022\021generation:delete'
+  _globals['_GENERATIONSERVICE'].methods_by_name['WatchGeneration']._loaded_options = None
+  _globals['_GENERATIONSERVICE'].methods_by_name['WatchGeneration']._serialized_options = b'\220\002\001\212\265\030\024\n\001\002\022\017generation:read'
+  _globals['_GENERATIONSERVICE'].methods_by_name['GetTimeline']._loaded_options = None
+  _globals['_GENERATIONSERVICE'].methods_by_name['GetTimeline']._serialized_options = b'\220\002\001\212\265\030\024\n\001\002\022\017generation:read'
   _globals['_GENERATIONSERVICE'].methods_by_name['EstimateGeneration']._loaded_options = None
   _globals['_GENERATIONSERVICE'].methods_by_name['EstimateGeneration']._serialized_options = b'\220\002\001\212\265\030\021\n\001\002\022\014library:read'
   _globals['_FILESERVICE'].methods_by_name['ReadFile']._loaded_options = None
   _globals['_FILESERVICE'].methods_by_name['ReadFile']._serialized_options = b'\220\002\001\212\265\030\003\n\001\004'
-  _globals['_CREATEGENERATIONREQUEST']._serialized_start=239
-  _globals['_CREATEGENERATIONREQUEST']._serialized_end=847
-  _globals['_CREATEGENERATIONRESPONSE']._serialized_start=849
-  _globals['_CREATEGENERATIONRESPONSE']._serialized_end=948
-  _globals['_GETGENERATIONREQUEST']._serialized_start=950
-  _globals['_GETGENERATIONREQUEST']._serialized_end=1005
-  _globals['_GETGENERATIONRESPONSE']._serialized_start=1008
-  _globals['_GETGENERATIONRESPONSE']._serialized_end=1136
-  _globals['_LISTGENERATIONSREQUEST']._serialized_start=1138
-  _globals['_LISTGENERATIONSREQUEST']._serialized_end=1208
-  _globals['_LISTGENERATIONSRESPONSE']._serialized_start=1210
-  _globals['_LISTGENERATIONSRESPONSE']._serialized_end=1334
-  _globals['_CANCELGENERATIONREQUEST']._serialized_start=1336
-  _globals['_CANCELGENERATIONREQUEST']._serialized_end=1394
-  _globals['_CANCELGENERATIONRESPONSE']._serialized_start=1397
-  _globals['_CANCELGENERATIONRESPONSE']._serialized_end=1534
-  _globals['_ESTIMATEGENERATIONREQUEST']._serialized_start=1537
-  _globals['_ESTIMATEGENERATIONREQUEST']._serialized_end=1752
-  _globals['_ESTIMATEGENERATIONRESPONSE']._serialized_start=1755
-  _globals['_ESTIMATEGENERATIONRESPONSE']._serialized_end=2088
-  _globals['_READFILEREQUEST']._serialized_start=2091
-  _globals['_READFILEREQUEST']._serialized_end=2279
-  _globals['_READFILERESPONSE']._serialized_start=2281
-  _globals['_READFILERESPONSE']._serialized_end=2375
-  _globals['_FILEFACTS']._serialized_start=2377
-  _globals['_FILEFACTS']._serialized_end=2497
-  _globals['_GENERATIONSERVICE']._serialized_start=2500
-  _globals['_GENERATIONSERVICE']._serialized_end=3242
-  _globals['_FILESERVICE']._serialized_start=3244
-  _globals['_FILESERVICE']._serialized_end=3364
+  _globals['_CREATEGENERATIONREQUEST']._serialized_start=277
+  _globals['_CREATEGENERATIONREQUEST']._serialized_end=937
+  _globals['_CREATEGENERATIONRESPONSE']._serialized_start=939
+  _globals['_CREATEGENERATIONRESPONSE']._serialized_end=1038
+  _globals['_GETGENERATIONREQUEST']._serialized_start=1040
+  _globals['_GETGENERATIONREQUEST']._serialized_end=1095
+  _globals['_GETGENERATIONRESPONSE']._serialized_start=1098
+  _globals['_GETGENERATIONRESPONSE']._serialized_end=1226
+  _globals['_LISTGENERATIONSREQUEST']._serialized_start=1228
+  _globals['_LISTGENERATIONSREQUEST']._serialized_end=1298
+  _globals['_LISTGENERATIONSRESPONSE']._serialized_start=1300
+  _globals['_LISTGENERATIONSRESPONSE']._serialized_end=1424
+  _globals['_CANCELGENERATIONREQUEST']._serialized_start=1426
+  _globals['_CANCELGENERATIONREQUEST']._serialized_end=1484
+  _globals['_CANCELGENERATIONRESPONSE']._serialized_start=1487
+  _globals['_CANCELGENERATIONRESPONSE']._serialized_end=1624
+  _globals['_DELETEGENERATIONREQUEST']._serialized_start=1626
+  _globals['_DELETEGENERATIONREQUEST']._serialized_end=1684
+  _globals['_DELETEGENERATIONRESPONSE']._serialized_start=1686
+  _globals['_DELETEGENERATIONRESPONSE']._serialized_end=1758
+  _globals['_WATCHGENERATIONREQUEST']._serialized_start=1760
+  _globals['_WATCHGENERATIONREQUEST']._serialized_end=1817
+  _globals['_WATCHGENERATIONRESPONSE']._serialized_start=1820
+  _globals['_WATCHGENERATIONRESPONSE']._serialized_end=1950
+  _globals['_GETTIMELINEREQUEST']._serialized_start=1952
+  _globals['_GETTIMELINEREQUEST']._serialized_end=2005
+  _globals['_GETTIMELINERESPONSE']._serialized_start=2007
+  _globals['_GETTIMELINERESPONSE']._serialized_end=2106
+  _globals['_ESTIMATEGENERATIONREQUEST']._serialized_start=2109
+  _globals['_ESTIMATEGENERATIONREQUEST']._serialized_end=2324
+  _globals['_ESTIMATEGENERATIONRESPONSE']._serialized_start=2327
+  _globals['_ESTIMATEGENERATIONRESPONSE']._serialized_end=2660
+  _globals['_READFILEREQUEST']._serialized_start=2663
+  _globals['_READFILEREQUEST']._serialized_end=2851
+  _globals['_READFILERESPONSE']._serialized_start=2853
+  _globals['_READFILERESPONSE']._serialized_end=2947
+  _globals['_FILEFACTS']._serialized_start=2949
+  _globals['_FILEFACTS']._serialized_end=3069
+  _globals['_GENERATIONSERVICE']._serialized_start=3072
+  _globals['_GENERATIONSERVICE']._serialized_end=4238
+  _globals['_FILESERVICE']._serialized_start=4240
+  _globals['_FILESERVICE']._serialized_end=4360
 # @@protoc_insertion_point(module_scope)

@@ -5,6 +5,7 @@ isort:skip_file
 
 from babysea.common.v1 import paging_pb2 as _paging_pb2
 from babysea.generation.v1 import generation_pb2 as _generation_pb2
+from babysea.generation.v1 import timeline_pb2 as _timeline_pb2
 from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
@@ -42,6 +43,7 @@ class CreateGenerationRequest(_message.Message):
     GENERATE_AUDIO_FIELD_NUMBER: _builtins.int
     PROVIDER_ORDER_FIELD_NUMBER: _builtins.int
     EXTRAS_FIELD_NUMBER: _builtins.int
+    DEADLINE_SECONDS_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """UUIDv7 made by the caller; the same id again is answered from the record."""
     idempotency_key: _builtins.str
@@ -68,6 +70,8 @@ class CreateGenerationRequest(_message.Message):
     """Video only."""
     provider_order: _builtins.str
     """"fastest" or provider ids joined by commas; empty for the model's default."""
+    deadline_seconds: _builtins.int
+    """Seconds after which it fails with BSE4002 and is not charged, from 1 to the model's own limit; unset for that limit."""
     @_builtins.property
     def input_file(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """URLs of input files."""
@@ -94,17 +98,22 @@ class CreateGenerationRequest(_message.Message):
         generate_audio: _builtins.bool | None = ...,
         provider_order: _builtins.str = ...,
         extras: _struct_pb2.Struct | None = ...,
+        deadline_seconds: _builtins.int | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_duration", b"_duration", "_generate_audio", b"_generate_audio", "_output_number", b"_output_number", "duration", b"duration", "extras", b"extras", "generate_audio", b"generate_audio", "output_number", b"output_number"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_deadline_seconds", b"_deadline_seconds", "_duration", b"_duration", "_generate_audio", b"_generate_audio", "_output_number", b"_output_number", "deadline_seconds", b"deadline_seconds", "duration", b"duration", "extras", b"extras", "generate_audio", b"generate_audio", "output_number", b"output_number"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_duration", b"_duration", "_generate_audio", b"_generate_audio", "_output_number", b"_output_number", "duration", b"duration", "extras", b"extras", "generate_audio", b"generate_audio", "idempotency_key", b"idempotency_key", "input_file", b"input_file", "input_file_last_content", b"input_file_last_content", "media", b"media", "model_identifier", b"model_identifier", "output_format", b"output_format", "output_number", b"output_number", "prompt", b"prompt", "provider_order", b"provider_order", "ratio", b"ratio", "request_id", b"request_id", "resolution", b"resolution"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_deadline_seconds", b"_deadline_seconds", "_duration", b"_duration", "_generate_audio", b"_generate_audio", "_output_number", b"_output_number", "deadline_seconds", b"deadline_seconds", "duration", b"duration", "extras", b"extras", "generate_audio", b"generate_audio", "idempotency_key", b"idempotency_key", "input_file", b"input_file", "input_file_last_content", b"input_file_last_content", "media", b"media", "model_identifier", b"model_identifier", "output_format", b"output_format", "output_number", b"output_number", "prompt", b"prompt", "provider_order", b"provider_order", "ratio", b"ratio", "request_id", b"request_id", "resolution", b"resolution"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__deadline_seconds: _TypeAlias = _typing.Literal["deadline_seconds"]  # noqa: Y015
+    _WhichOneofArgType__deadline_seconds: _TypeAlias = _typing.Literal["_deadline_seconds", b"_deadline_seconds"]  # noqa: Y015
     _WhichOneofReturnType__duration: _TypeAlias = _typing.Literal["duration"]  # noqa: Y015
     _WhichOneofArgType__duration: _TypeAlias = _typing.Literal["_duration", b"_duration"]  # noqa: Y015
     _WhichOneofReturnType__generate_audio: _TypeAlias = _typing.Literal["generate_audio"]  # noqa: Y015
     _WhichOneofArgType__generate_audio: _TypeAlias = _typing.Literal["_generate_audio", b"_generate_audio"]  # noqa: Y015
     _WhichOneofReturnType__output_number: _TypeAlias = _typing.Literal["output_number"]  # noqa: Y015
     _WhichOneofArgType__output_number: _TypeAlias = _typing.Literal["_output_number", b"_output_number"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__deadline_seconds) -> _WhichOneofReturnType__deadline_seconds | None: ...
     @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__duration) -> _WhichOneofReturnType__duration | None: ...
     @_typing.overload
@@ -301,6 +310,156 @@ class CancelGenerationResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CancelGenerationResponse: _TypeAlias = CancelGenerationResponse  # noqa: Y015
+
+@_typing.final
+class DeleteGenerationRequest(_message.Message):
+    """Names the generation to delete."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GENERATION_ID_FIELD_NUMBER: _builtins.int
+    generation_id: _builtins.str
+    """UUID."""
+    def __init__(
+        self,
+        *,
+        generation_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["generation_id", b"generation_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteGenerationRequest: _TypeAlias = DeleteGenerationRequest  # noqa: Y015
+
+@_typing.final
+class DeleteGenerationResponse(_message.Message):
+    """What the delete did."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GENERATION_ID_FIELD_NUMBER: _builtins.int
+    FILES_DELETED_FIELD_NUMBER: _builtins.int
+    generation_id: _builtins.str
+    """The deleted generation."""
+    files_deleted: _builtins.int
+    """Output files that went with it; their URLs stopped working with this answer."""
+    def __init__(
+        self,
+        *,
+        generation_id: _builtins.str = ...,
+        files_deleted: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["files_deleted", b"files_deleted", "generation_id", b"generation_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteGenerationResponse: _TypeAlias = DeleteGenerationResponse  # noqa: Y015
+
+@_typing.final
+class WatchGenerationRequest(_message.Message):
+    """Names the generation to watch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GENERATION_ID_FIELD_NUMBER: _builtins.int
+    generation_id: _builtins.str
+    """UUID."""
+    def __init__(
+        self,
+        *,
+        generation_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["generation_id", b"generation_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchGenerationRequest: _TypeAlias = WatchGenerationRequest  # noqa: Y015
+
+@_typing.final
+class WatchGenerationResponse(_message.Message):
+    """The generation as it stands now."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GENERATION_FIELD_NUMBER: _builtins.int
+    ATTEMPTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def generation(self) -> _generation_pb2.Generation:
+        """Its record."""
+
+    @_builtins.property
+    def attempts(self) -> _containers.RepeatedCompositeFieldContainer[_generation_pb2.Attempt]:
+        """Its provider attempts, in order."""
+
+    def __init__(
+        self,
+        *,
+        generation: _generation_pb2.Generation | None = ...,
+        attempts: _abc.Iterable[_generation_pb2.Attempt] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["generation", b"generation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attempts", b"attempts", "generation", b"generation"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchGenerationResponse: _TypeAlias = WatchGenerationResponse  # noqa: Y015
+
+@_typing.final
+class GetTimelineRequest(_message.Message):
+    """Names the generation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GENERATION_ID_FIELD_NUMBER: _builtins.int
+    generation_id: _builtins.str
+    """UUID."""
+    def __init__(
+        self,
+        *,
+        generation_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["generation_id", b"generation_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetTimelineRequest: _TypeAlias = GetTimelineRequest  # noqa: Y015
+
+@_typing.final
+class GetTimelineResponse(_message.Message):
+    """The timeline."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GENERATION_ID_FIELD_NUMBER: _builtins.int
+    ENTRIES_FIELD_NUMBER: _builtins.int
+    generation_id: _builtins.str
+    """The generation that it tells of."""
+    @_builtins.property
+    def entries(self) -> _containers.RepeatedCompositeFieldContainer[_timeline_pb2.TimelineEntry]:
+        """Oldest first."""
+
+    def __init__(
+        self,
+        *,
+        generation_id: _builtins.str = ...,
+        entries: _abc.Iterable[_timeline_pb2.TimelineEntry] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entries", b"entries", "generation_id", b"generation_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetTimelineResponse: _TypeAlias = GetTimelineResponse  # noqa: Y015
 
 @_typing.final
 class EstimateGenerationRequest(_message.Message):

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class GenerationServiceStub:
-    """Accepts, shows and cancels generations of the caller's account.
+    """Accepts, shows, cancels and deletes generations of the caller's account.
     """
 
     def __init__(self, channel):
@@ -55,6 +55,21 @@ class GenerationServiceStub:
                 request_serializer=babysea_dot_generation_dot_v1_dot_generation__service__pb2.CancelGenerationRequest.SerializeToString,
                 response_deserializer=babysea_dot_generation_dot_v1_dot_generation__service__pb2.CancelGenerationResponse.FromString,
                 _registered_method=True)
+        self.DeleteGeneration = channel.unary_unary(
+                '/babysea.generation.v1.GenerationService/DeleteGeneration',
+                request_serializer=babysea_dot_generation_dot_v1_dot_generation__service__pb2.DeleteGenerationRequest.SerializeToString,
+                response_deserializer=babysea_dot_generation_dot_v1_dot_generation__service__pb2.DeleteGenerationResponse.FromString,
+                _registered_method=True)
+        self.WatchGeneration = channel.unary_stream(
+                '/babysea.generation.v1.GenerationService/WatchGeneration',
+                request_serializer=babysea_dot_generation_dot_v1_dot_generation__service__pb2.WatchGenerationRequest.SerializeToString,
+                response_deserializer=babysea_dot_generation_dot_v1_dot_generation__service__pb2.WatchGenerationResponse.FromString,
+                _registered_method=True)
+        self.GetTimeline = channel.unary_unary(
+                '/babysea.generation.v1.GenerationService/GetTimeline',
+                request_serializer=babysea_dot_generation_dot_v1_dot_generation__service__pb2.GetTimelineRequest.SerializeToString,
+                response_deserializer=babysea_dot_generation_dot_v1_dot_generation__service__pb2.GetTimelineResponse.FromString,
+                _registered_method=True)
         self.EstimateGeneration = channel.unary_unary(
                 '/babysea.generation.v1.GenerationService/EstimateGeneration',
                 request_serializer=babysea_dot_generation_dot_v1_dot_generation__service__pb2.EstimateGenerationRequest.SerializeToString,
@@ -63,7 +78,7 @@ class GenerationServiceStub:
 
 
 class GenerationServiceServicer:
-    """Accepts, shows and cancels generations of the caller's account.
+    """Accepts, shows, cancels and deletes generations of the caller's account.
     """
 
     def CreateGeneration(self, request, context):
@@ -89,6 +104,30 @@ class GenerationServiceServicer:
 
     def CancelGeneration(self, request, context):
         """Ends a pending or processing generation and releases its hold; the provider is told as best it can be.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteGeneration(self, request, context):
+        """Removes the record and its files; one in flight is canceled first, in the same transaction. Afterwards every method
+        answers as for an id that never was. What was charged stays charged.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WatchGeneration(self, request, context):
+        """The record as it stands, then again after each change, whichever process made it; ends after a final state. Changes
+        that follow each other within a fraction of a second may come as one. Ends with UNAVAILABLE when the server drains:
+        watch again, the first message then has whatever was missed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetTimeline(self, request, context):
+        """Every state change, attempt and decision of one generation, oldest first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -124,6 +163,21 @@ def add_GenerationServiceServicer_to_server(servicer, server):
                     request_deserializer=babysea_dot_generation_dot_v1_dot_generation__service__pb2.CancelGenerationRequest.FromString,
                     response_serializer=babysea_dot_generation_dot_v1_dot_generation__service__pb2.CancelGenerationResponse.SerializeToString,
             ),
+            'DeleteGeneration': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteGeneration,
+                    request_deserializer=babysea_dot_generation_dot_v1_dot_generation__service__pb2.DeleteGenerationRequest.FromString,
+                    response_serializer=babysea_dot_generation_dot_v1_dot_generation__service__pb2.DeleteGenerationResponse.SerializeToString,
+            ),
+            'WatchGeneration': grpc.unary_stream_rpc_method_handler(
+                    servicer.WatchGeneration,
+                    request_deserializer=babysea_dot_generation_dot_v1_dot_generation__service__pb2.WatchGenerationRequest.FromString,
+                    response_serializer=babysea_dot_generation_dot_v1_dot_generation__service__pb2.WatchGenerationResponse.SerializeToString,
+            ),
+            'GetTimeline': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetTimeline,
+                    request_deserializer=babysea_dot_generation_dot_v1_dot_generation__service__pb2.GetTimelineRequest.FromString,
+                    response_serializer=babysea_dot_generation_dot_v1_dot_generation__service__pb2.GetTimelineResponse.SerializeToString,
+            ),
             'EstimateGeneration': grpc.unary_unary_rpc_method_handler(
                     servicer.EstimateGeneration,
                     request_deserializer=babysea_dot_generation_dot_v1_dot_generation__service__pb2.EstimateGenerationRequest.FromString,
@@ -138,7 +192,7 @@ def add_GenerationServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class GenerationService:
-    """Accepts, shows and cancels generations of the caller's account.
+    """Accepts, shows, cancels and deletes generations of the caller's account.
     """
 
     @staticmethod
@@ -239,6 +293,87 @@ class GenerationService:
             '/babysea.generation.v1.GenerationService/CancelGeneration',
             babysea_dot_generation_dot_v1_dot_generation__service__pb2.CancelGenerationRequest.SerializeToString,
             babysea_dot_generation_dot_v1_dot_generation__service__pb2.CancelGenerationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteGeneration(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/babysea.generation.v1.GenerationService/DeleteGeneration',
+            babysea_dot_generation_dot_v1_dot_generation__service__pb2.DeleteGenerationRequest.SerializeToString,
+            babysea_dot_generation_dot_v1_dot_generation__service__pb2.DeleteGenerationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WatchGeneration(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/babysea.generation.v1.GenerationService/WatchGeneration',
+            babysea_dot_generation_dot_v1_dot_generation__service__pb2.WatchGenerationRequest.SerializeToString,
+            babysea_dot_generation_dot_v1_dot_generation__service__pb2.WatchGenerationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetTimeline(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/babysea.generation.v1.GenerationService/GetTimeline',
+            babysea_dot_generation_dot_v1_dot_generation__service__pb2.GetTimelineRequest.SerializeToString,
+            babysea_dot_generation_dot_v1_dot_generation__service__pb2.GetTimelineResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class GenerationServiceStub:
-    """Accepts, shows and cancels generations of the caller's account."""
+    """Accepts, shows, cancels and deletes generations of the caller's account."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -41,12 +41,23 @@ class GenerationServiceStub:
     """Newest first."""
     CancelGeneration: _grpc.UnaryUnaryMultiCallable[_generation_service_pb2.CancelGenerationRequest, _generation_service_pb2.CancelGenerationResponse]
     """Ends a pending or processing generation and releases its hold; the provider is told as best it can be."""
+    DeleteGeneration: _grpc.UnaryUnaryMultiCallable[_generation_service_pb2.DeleteGenerationRequest, _generation_service_pb2.DeleteGenerationResponse]
+    """Removes the record and its files; one in flight is canceled first, in the same transaction. Afterwards every method
+    answers as for an id that never was. What was charged stays charged.
+    """
+    WatchGeneration: _grpc.UnaryStreamMultiCallable[_generation_service_pb2.WatchGenerationRequest, _generation_service_pb2.WatchGenerationResponse]
+    """The record as it stands, then again after each change, whichever process made it; ends after a final state. Changes
+    that follow each other within a fraction of a second may come as one. Ends with UNAVAILABLE when the server drains:
+    watch again, the first message then has whatever was missed.
+    """
+    GetTimeline: _grpc.UnaryUnaryMultiCallable[_generation_service_pb2.GetTimelineRequest, _generation_service_pb2.GetTimelineResponse]
+    """Every state change, attempt and decision of one generation, oldest first."""
     EstimateGeneration: _grpc.UnaryUnaryMultiCallable[_generation_service_pb2.EstimateGenerationRequest, _generation_service_pb2.EstimateGenerationResponse]
     """What a request would cost; nothing is reserved."""
 
 @_typing.type_check_only
 class GenerationServiceAsyncStub(GenerationServiceStub):
-    """Accepts, shows and cancels generations of the caller's account."""
+    """Accepts, shows, cancels and deletes generations of the caller's account."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     CreateGeneration: _aio.UnaryUnaryMultiCallable[_generation_service_pb2.CreateGenerationRequest, _generation_service_pb2.CreateGenerationResponse]  # type: ignore[assignment]
@@ -57,11 +68,22 @@ class GenerationServiceAsyncStub(GenerationServiceStub):
     """Newest first."""
     CancelGeneration: _aio.UnaryUnaryMultiCallable[_generation_service_pb2.CancelGenerationRequest, _generation_service_pb2.CancelGenerationResponse]  # type: ignore[assignment]
     """Ends a pending or processing generation and releases its hold; the provider is told as best it can be."""
+    DeleteGeneration: _aio.UnaryUnaryMultiCallable[_generation_service_pb2.DeleteGenerationRequest, _generation_service_pb2.DeleteGenerationResponse]  # type: ignore[assignment]
+    """Removes the record and its files; one in flight is canceled first, in the same transaction. Afterwards every method
+    answers as for an id that never was. What was charged stays charged.
+    """
+    WatchGeneration: _aio.UnaryStreamMultiCallable[_generation_service_pb2.WatchGenerationRequest, _generation_service_pb2.WatchGenerationResponse]  # type: ignore[assignment]
+    """The record as it stands, then again after each change, whichever process made it; ends after a final state. Changes
+    that follow each other within a fraction of a second may come as one. Ends with UNAVAILABLE when the server drains:
+    watch again, the first message then has whatever was missed.
+    """
+    GetTimeline: _aio.UnaryUnaryMultiCallable[_generation_service_pb2.GetTimelineRequest, _generation_service_pb2.GetTimelineResponse]  # type: ignore[assignment]
+    """Every state change, attempt and decision of one generation, oldest first."""
     EstimateGeneration: _aio.UnaryUnaryMultiCallable[_generation_service_pb2.EstimateGenerationRequest, _generation_service_pb2.EstimateGenerationResponse]  # type: ignore[assignment]
     """What a request would cost; nothing is reserved."""
 
 class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Accepts, shows and cancels generations of the caller's account."""
+    """Accepts, shows, cancels and deletes generations of the caller's account."""
 
     @_abc_1.abstractmethod
     def CreateGeneration(
@@ -94,6 +116,35 @@ class GenerationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_generation_service_pb2.CancelGenerationResponse, _abc.Awaitable[_generation_service_pb2.CancelGenerationResponse]]:
         """Ends a pending or processing generation and releases its hold; the provider is told as best it can be."""
+
+    @_abc_1.abstractmethod
+    def DeleteGeneration(
+        self,
+        request: _generation_service_pb2.DeleteGenerationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_generation_service_pb2.DeleteGenerationResponse, _abc.Awaitable[_generation_service_pb2.DeleteGenerationResponse]]:
+        """Removes the record and its files; one in flight is canceled first, in the same transaction. Afterwards every method
+        answers as for an id that never was. What was charged stays charged.
+        """
+
+    @_abc_1.abstractmethod
+    def WatchGeneration(
+        self,
+        request: _generation_service_pb2.WatchGenerationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_generation_service_pb2.WatchGenerationResponse], _abc.AsyncIterator[_generation_service_pb2.WatchGenerationResponse]]:
+        """The record as it stands, then again after each change, whichever process made it; ends after a final state. Changes
+        that follow each other within a fraction of a second may come as one. Ends with UNAVAILABLE when the server drains:
+        watch again, the first message then has whatever was missed.
+        """
+
+    @_abc_1.abstractmethod
+    def GetTimeline(
+        self,
+        request: _generation_service_pb2.GetTimelineRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_generation_service_pb2.GetTimelineResponse, _abc.Awaitable[_generation_service_pb2.GetTimelineResponse]]:
+        """Every state change, attempt and decision of one generation, oldest first."""
 
     @_abc_1.abstractmethod
     def EstimateGeneration(

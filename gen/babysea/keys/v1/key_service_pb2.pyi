@@ -10,6 +10,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -20,6 +21,94 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _AccessCheck:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AccessCheckEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AccessCheck.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ACCESS_CHECK_UNSPECIFIED: _AccessCheck.ValueType  # 0
+    """None."""
+    ACCESS_CHECK_FORMAT: _AccessCheck.ValueType  # 1
+    """The text has the shape of a key and its checksum."""
+    ACCESS_CHECK_REGION: _AccessCheck.ValueType  # 2
+    """It is a key of this region."""
+    ACCESS_CHECK_KNOWN: _AccessCheck.ValueType  # 3
+    """There is a key with this id."""
+    ACCESS_CHECK_SECRET: _AccessCheck.ValueType  # 4
+    """The secret belongs to it."""
+    ACCESS_CHECK_LIFECYCLE: _AccessCheck.ValueType  # 5
+    """It is neither revoked nor expired nor past its grace."""
+    ACCESS_CHECK_AUDIENCE: _AccessCheck.ValueType  # 6
+    """The method is open to customers."""
+    ACCESS_CHECK_ALLOWLIST: _AccessCheck.ValueType  # 7
+    """The address may use it."""
+    ACCESS_CHECK_SCOPE: _AccessCheck.ValueType  # 8
+    """It has the scope that the method needs."""
+    ACCESS_CHECK_RESTRICTED: _AccessCheck.ValueType  # 9
+    """The account may do what the method does."""
+    ACCESS_CHECK_RATE: _AccessCheck.ValueType  # 10
+    """The account has a request left in its minute, as far as the answering server knows."""
+
+class AccessCheck(_AccessCheck, metaclass=_AccessCheckEnumTypeWrapper):
+    """A check of a customer's call; the numbers are their order."""
+
+ACCESS_CHECK_UNSPECIFIED: AccessCheck.ValueType  # 0
+"""None."""
+ACCESS_CHECK_FORMAT: AccessCheck.ValueType  # 1
+"""The text has the shape of a key and its checksum."""
+ACCESS_CHECK_REGION: AccessCheck.ValueType  # 2
+"""It is a key of this region."""
+ACCESS_CHECK_KNOWN: AccessCheck.ValueType  # 3
+"""There is a key with this id."""
+ACCESS_CHECK_SECRET: AccessCheck.ValueType  # 4
+"""The secret belongs to it."""
+ACCESS_CHECK_LIFECYCLE: AccessCheck.ValueType  # 5
+"""It is neither revoked nor expired nor past its grace."""
+ACCESS_CHECK_AUDIENCE: AccessCheck.ValueType  # 6
+"""The method is open to customers."""
+ACCESS_CHECK_ALLOWLIST: AccessCheck.ValueType  # 7
+"""The address may use it."""
+ACCESS_CHECK_SCOPE: AccessCheck.ValueType  # 8
+"""It has the scope that the method needs."""
+ACCESS_CHECK_RESTRICTED: AccessCheck.ValueType  # 9
+"""The account may do what the method does."""
+ACCESS_CHECK_RATE: AccessCheck.ValueType  # 10
+"""The account has a request left in its minute, as far as the answering server knows."""
+Global___AccessCheck: _TypeAlias = AccessCheck  # noqa: Y015
+
+class _AccessOutcome:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AccessOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AccessOutcome.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ACCESS_OUTCOME_UNSPECIFIED: _AccessOutcome.ValueType  # 0
+    """Not told."""
+    ACCESS_OUTCOME_PASSED: _AccessOutcome.ValueType  # 1
+    """It would let the call pass."""
+    ACCESS_OUTCOME_REFUSED: _AccessOutcome.ValueType  # 2
+    """It would refuse the call."""
+    ACCESS_OUTCOME_SKIPPED: _AccessOutcome.ValueType  # 3
+    """It cannot be answered from what was asked."""
+    ACCESS_OUTCOME_NOT_REACHED: _AccessOutcome.ValueType  # 4
+    """An earlier check refuses the call."""
+
+class AccessOutcome(_AccessOutcome, metaclass=_AccessOutcomeEnumTypeWrapper):
+    """What became of a check."""
+
+ACCESS_OUTCOME_UNSPECIFIED: AccessOutcome.ValueType  # 0
+"""Not told."""
+ACCESS_OUTCOME_PASSED: AccessOutcome.ValueType  # 1
+"""It would let the call pass."""
+ACCESS_OUTCOME_REFUSED: AccessOutcome.ValueType  # 2
+"""It would refuse the call."""
+ACCESS_OUTCOME_SKIPPED: AccessOutcome.ValueType  # 3
+"""It cannot be answered from what was asked."""
+ACCESS_OUTCOME_NOT_REACHED: AccessOutcome.ValueType  # 4
+"""An earlier check refuses the call."""
+Global___AccessOutcome: _TypeAlias = AccessOutcome  # noqa: Y015
 
 @_typing.final
 class CreateKeyRequest(_message.Message):
@@ -204,6 +293,223 @@ class RevokeKeyResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RevokeKeyResponse: _TypeAlias = RevokeKeyResponse  # noqa: Y015
+
+@_typing.final
+class RotateKeyRequest(_message.Message):
+    """Key to rotate."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    KEY_ID_FIELD_NUMBER: _builtins.int
+    GRACE_HOURS_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    """Owner."""
+    key_id: _builtins.str
+    """Key."""
+    grace_hours: _builtins.int
+    """Hours that the old key goes on working, 1 to 168; unset for 24. Its own expiry still counts."""
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        key_id: _builtins.str = ...,
+        grace_hours: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_grace_hours", b"_grace_hours", "grace_hours", b"grace_hours"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_grace_hours", b"_grace_hours", "account_id", b"account_id", "grace_hours", b"grace_hours", "key_id", b"key_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__grace_hours: _TypeAlias = _typing.Literal["grace_hours"]  # noqa: Y015
+    _WhichOneofArgType__grace_hours: _TypeAlias = _typing.Literal["_grace_hours", b"_grace_hours"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__grace_hours) -> _WhichOneofReturnType__grace_hours | None: ...
+
+Global___RotateKeyRequest: _TypeAlias = RotateKeyRequest  # noqa: Y015
+
+@_typing.final
+class RotateKeyResponse(_message.Message):
+    """The new key, and the one whose place it takes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_FIELD_NUMBER: _builtins.int
+    SECRET_FIELD_NUMBER: _builtins.int
+    ROTATED_FIELD_NUMBER: _builtins.int
+    secret: _builtins.str
+    """The new key itself; cannot be read again."""
+    @_builtins.property
+    def key(self) -> _keys_pb2.ApiKey:
+        """Record of the new key."""
+
+    @_builtins.property
+    def rotated(self) -> _keys_pb2.ApiKey:
+        """Record of the old key; `expires_at` is the end of its grace."""
+
+    def __init__(
+        self,
+        *,
+        key: _keys_pb2.ApiKey | None = ...,
+        secret: _builtins.str = ...,
+        rotated: _keys_pb2.ApiKey | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "rotated", b"rotated"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "rotated", b"rotated", "secret", b"secret"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RotateKeyResponse: _TypeAlias = RotateKeyResponse  # noqa: Y015
+
+@_typing.final
+class DeleteKeyRequest(_message.Message):
+    """Key to delete."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    KEY_ID_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    """Owner."""
+    key_id: _builtins.str
+    """Key."""
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        key_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "key_id", b"key_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteKeyRequest: _TypeAlias = DeleteKeyRequest  # noqa: Y015
+
+@_typing.final
+class DeleteKeyResponse(_message.Message):
+    """Nothing is left to tell."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeleteKeyResponse: _TypeAlias = DeleteKeyResponse  # noqa: Y015
+
+@_typing.final
+class ExplainAccessRequest(_message.Message):
+    """A call that a customer makes or could make."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SECRET_FIELD_NUMBER: _builtins.int
+    KEY_ID_FIELD_NUMBER: _builtins.int
+    METHOD_FIELD_NUMBER: _builtins.int
+    CLIENT_ADDRESS_FIELD_NUMBER: _builtins.int
+    secret: _builtins.str
+    """The whole key, as its holder sends it. It need not be a key at all."""
+    key_id: _builtins.str
+    """Id of a key; the checks of the text and of the secret are skipped."""
+    method: _builtins.str
+    """Full name of the method, for example "babysea.generation.v1.GenerationService/CreateGeneration"."""
+    client_address: _builtins.str
+    """Address that the call comes from; empty to skip the allowlist."""
+    def __init__(
+        self,
+        *,
+        secret: _builtins.str = ...,
+        key_id: _builtins.str = ...,
+        method: _builtins.str = ...,
+        client_address: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "key_id", b"key_id", "secret", b"secret"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["client_address", b"client_address", "key", b"key", "key_id", b"key_id", "method", b"method", "secret", b"secret"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_key: _TypeAlias = _typing.Literal["secret", "key_id"]  # noqa: Y015
+    _WhichOneofArgType_key: _TypeAlias = _typing.Literal["key", b"key"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_key) -> _WhichOneofReturnType_key | None: ...
+
+Global___ExplainAccessRequest: _TypeAlias = ExplainAccessRequest  # noqa: Y015
+
+@_typing.final
+class AccessFinding(_message.Message):
+    """One check and what became of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHECK_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    EXPLANATION_FIELD_NUMBER: _builtins.int
+    check: Global___AccessCheck.ValueType
+    """Check."""
+    outcome: Global___AccessOutcome.ValueType
+    """What became of it."""
+    explanation: _builtins.str
+    """One sentence that says why it was refused or skipped; empty otherwise."""
+    def __init__(
+        self,
+        *,
+        check: Global___AccessCheck.ValueType = ...,
+        outcome: Global___AccessOutcome.ValueType = ...,
+        explanation: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["check", b"check", "explanation", b"explanation", "outcome", b"outcome"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AccessFinding: _TypeAlias = AccessFinding  # noqa: Y015
+
+@_typing.final
+class ExplainAccessResponse(_message.Message):
+    """Whether the call would pass, and why not."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ALLOWED_FIELD_NUMBER: _builtins.int
+    DECIDED_BY_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    FINDINGS_FIELD_NUMBER: _builtins.int
+    KEY_FIELD_NUMBER: _builtins.int
+    allowed: _builtins.bool
+    """Whether every check that could be made would let the call pass."""
+    decided_by: Global___AccessCheck.ValueType
+    """The check that would refuse the call; unspecified when none would."""
+    reason: _builtins.str
+    """Name of the error reason that the customer would get, for example "IP_NOT_ALLOWED"; empty when allowed."""
+    @_builtins.property
+    def findings(self) -> _containers.RepeatedCompositeFieldContainer[Global___AccessFinding]:
+        """Every check, in their order."""
+
+    @_builtins.property
+    def key(self) -> _keys_pb2.ApiKey:
+        """The key, if it is known; never a secret."""
+
+    def __init__(
+        self,
+        *,
+        allowed: _builtins.bool = ...,
+        decided_by: Global___AccessCheck.ValueType = ...,
+        reason: _builtins.str = ...,
+        findings: _abc.Iterable[Global___AccessFinding] | None = ...,
+        key: _keys_pb2.ApiKey | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["key", b"key"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed", b"allowed", "decided_by", b"decided_by", "findings", b"findings", "key", b"key", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExplainAccessResponse: _TypeAlias = ExplainAccessResponse  # noqa: Y015
 
 @_typing.final
 class AuthenticateKeyRequest(_message.Message):

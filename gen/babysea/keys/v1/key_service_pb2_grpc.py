@@ -50,6 +50,21 @@ class KeyServiceStub:
                 request_serializer=babysea_dot_keys_dot_v1_dot_key__service__pb2.RevokeKeyRequest.SerializeToString,
                 response_deserializer=babysea_dot_keys_dot_v1_dot_key__service__pb2.RevokeKeyResponse.FromString,
                 _registered_method=True)
+        self.RotateKey = channel.unary_unary(
+                '/babysea.keys.v1.KeyService/RotateKey',
+                request_serializer=babysea_dot_keys_dot_v1_dot_key__service__pb2.RotateKeyRequest.SerializeToString,
+                response_deserializer=babysea_dot_keys_dot_v1_dot_key__service__pb2.RotateKeyResponse.FromString,
+                _registered_method=True)
+        self.DeleteKey = channel.unary_unary(
+                '/babysea.keys.v1.KeyService/DeleteKey',
+                request_serializer=babysea_dot_keys_dot_v1_dot_key__service__pb2.DeleteKeyRequest.SerializeToString,
+                response_deserializer=babysea_dot_keys_dot_v1_dot_key__service__pb2.DeleteKeyResponse.FromString,
+                _registered_method=True)
+        self.ExplainAccess = channel.unary_unary(
+                '/babysea.keys.v1.KeyService/ExplainAccess',
+                request_serializer=babysea_dot_keys_dot_v1_dot_key__service__pb2.ExplainAccessRequest.SerializeToString,
+                response_deserializer=babysea_dot_keys_dot_v1_dot_key__service__pb2.ExplainAccessResponse.FromString,
+                _registered_method=True)
         self.AuthenticateKey = channel.unary_unary(
                 '/babysea.keys.v1.KeyService/AuthenticateKey',
                 request_serializer=babysea_dot_keys_dot_v1_dot_key__service__pb2.AuthenticateKeyRequest.SerializeToString,
@@ -87,6 +102,29 @@ class KeyServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RotateKey(self, request, context):
+        """Makes a key that takes another one's place: same name, scopes, allowlist and expiry, another id and secret. The old key
+        works until its grace is over. Only an active key can be rotated.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteKey(self, request, context):
+        """Removes a key and everything kept of it, in whatever state it is; one that works stops working. What was made with it
+        keeps the key's id.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExplainAccess(self, request, context):
+        """Says which check would decide a customer's call, and how; changes and counts nothing.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def AuthenticateKey(self, request, context):
         """Verifies a key for another service of ours.
         """
@@ -118,6 +156,21 @@ def add_KeyServiceServicer_to_server(servicer, server):
                     servicer.RevokeKey,
                     request_deserializer=babysea_dot_keys_dot_v1_dot_key__service__pb2.RevokeKeyRequest.FromString,
                     response_serializer=babysea_dot_keys_dot_v1_dot_key__service__pb2.RevokeKeyResponse.SerializeToString,
+            ),
+            'RotateKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.RotateKey,
+                    request_deserializer=babysea_dot_keys_dot_v1_dot_key__service__pb2.RotateKeyRequest.FromString,
+                    response_serializer=babysea_dot_keys_dot_v1_dot_key__service__pb2.RotateKeyResponse.SerializeToString,
+            ),
+            'DeleteKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteKey,
+                    request_deserializer=babysea_dot_keys_dot_v1_dot_key__service__pb2.DeleteKeyRequest.FromString,
+                    response_serializer=babysea_dot_keys_dot_v1_dot_key__service__pb2.DeleteKeyResponse.SerializeToString,
+            ),
+            'ExplainAccess': grpc.unary_unary_rpc_method_handler(
+                    servicer.ExplainAccess,
+                    request_deserializer=babysea_dot_keys_dot_v1_dot_key__service__pb2.ExplainAccessRequest.FromString,
+                    response_serializer=babysea_dot_keys_dot_v1_dot_key__service__pb2.ExplainAccessResponse.SerializeToString,
             ),
             'AuthenticateKey': grpc.unary_unary_rpc_method_handler(
                     servicer.AuthenticateKey,
@@ -212,6 +265,87 @@ class KeyService:
             '/babysea.keys.v1.KeyService/RevokeKey',
             babysea_dot_keys_dot_v1_dot_key__service__pb2.RevokeKeyRequest.SerializeToString,
             babysea_dot_keys_dot_v1_dot_key__service__pb2.RevokeKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RotateKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/babysea.keys.v1.KeyService/RotateKey',
+            babysea_dot_keys_dot_v1_dot_key__service__pb2.RotateKeyRequest.SerializeToString,
+            babysea_dot_keys_dot_v1_dot_key__service__pb2.RotateKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/babysea.keys.v1.KeyService/DeleteKey',
+            babysea_dot_keys_dot_v1_dot_key__service__pb2.DeleteKeyRequest.SerializeToString,
+            babysea_dot_keys_dot_v1_dot_key__service__pb2.DeleteKeyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExplainAccess(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/babysea.keys.v1.KeyService/ExplainAccess',
+            babysea_dot_keys_dot_v1_dot_key__service__pb2.ExplainAccessRequest.SerializeToString,
+            babysea_dot_keys_dot_v1_dot_key__service__pb2.ExplainAccessResponse.FromString,
             options,
             channel_credentials,
             insecure,

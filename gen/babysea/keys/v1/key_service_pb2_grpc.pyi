@@ -39,6 +39,16 @@ class KeyServiceStub:
     """Keys of an account, newest first."""
     RevokeKey: _grpc.UnaryUnaryMultiCallable[_key_service_pb2.RevokeKeyRequest, _key_service_pb2.RevokeKeyResponse]
     """Ends a key for good."""
+    RotateKey: _grpc.UnaryUnaryMultiCallable[_key_service_pb2.RotateKeyRequest, _key_service_pb2.RotateKeyResponse]
+    """Makes a key that takes another one's place: same name, scopes, allowlist and expiry, another id and secret. The old key
+    works until its grace is over. Only an active key can be rotated.
+    """
+    DeleteKey: _grpc.UnaryUnaryMultiCallable[_key_service_pb2.DeleteKeyRequest, _key_service_pb2.DeleteKeyResponse]
+    """Removes a key and everything kept of it, in whatever state it is; one that works stops working. What was made with it
+    keeps the key's id.
+    """
+    ExplainAccess: _grpc.UnaryUnaryMultiCallable[_key_service_pb2.ExplainAccessRequest, _key_service_pb2.ExplainAccessResponse]
+    """Says which check would decide a customer's call, and how; changes and counts nothing."""
     AuthenticateKey: _grpc.UnaryUnaryMultiCallable[_key_service_pb2.AuthenticateKeyRequest, _key_service_pb2.AuthenticateKeyResponse]
     """Verifies a key for another service of ours."""
     GetCallerKey: _grpc.UnaryUnaryMultiCallable[_key_service_pb2.GetCallerKeyRequest, _key_service_pb2.GetCallerKeyResponse]
@@ -55,6 +65,16 @@ class KeyServiceAsyncStub(KeyServiceStub):
     """Keys of an account, newest first."""
     RevokeKey: _aio.UnaryUnaryMultiCallable[_key_service_pb2.RevokeKeyRequest, _key_service_pb2.RevokeKeyResponse]  # type: ignore[assignment]
     """Ends a key for good."""
+    RotateKey: _aio.UnaryUnaryMultiCallable[_key_service_pb2.RotateKeyRequest, _key_service_pb2.RotateKeyResponse]  # type: ignore[assignment]
+    """Makes a key that takes another one's place: same name, scopes, allowlist and expiry, another id and secret. The old key
+    works until its grace is over. Only an active key can be rotated.
+    """
+    DeleteKey: _aio.UnaryUnaryMultiCallable[_key_service_pb2.DeleteKeyRequest, _key_service_pb2.DeleteKeyResponse]  # type: ignore[assignment]
+    """Removes a key and everything kept of it, in whatever state it is; one that works stops working. What was made with it
+    keeps the key's id.
+    """
+    ExplainAccess: _aio.UnaryUnaryMultiCallable[_key_service_pb2.ExplainAccessRequest, _key_service_pb2.ExplainAccessResponse]  # type: ignore[assignment]
+    """Says which check would decide a customer's call, and how; changes and counts nothing."""
     AuthenticateKey: _aio.UnaryUnaryMultiCallable[_key_service_pb2.AuthenticateKeyRequest, _key_service_pb2.AuthenticateKeyResponse]  # type: ignore[assignment]
     """Verifies a key for another service of ours."""
     GetCallerKey: _aio.UnaryUnaryMultiCallable[_key_service_pb2.GetCallerKeyRequest, _key_service_pb2.GetCallerKeyResponse]  # type: ignore[assignment]
@@ -86,6 +106,34 @@ class KeyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_key_service_pb2.RevokeKeyResponse, _abc.Awaitable[_key_service_pb2.RevokeKeyResponse]]:
         """Ends a key for good."""
+
+    @_abc_1.abstractmethod
+    def RotateKey(
+        self,
+        request: _key_service_pb2.RotateKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_key_service_pb2.RotateKeyResponse, _abc.Awaitable[_key_service_pb2.RotateKeyResponse]]:
+        """Makes a key that takes another one's place: same name, scopes, allowlist and expiry, another id and secret. The old key
+        works until its grace is over. Only an active key can be rotated.
+        """
+
+    @_abc_1.abstractmethod
+    def DeleteKey(
+        self,
+        request: _key_service_pb2.DeleteKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_key_service_pb2.DeleteKeyResponse, _abc.Awaitable[_key_service_pb2.DeleteKeyResponse]]:
+        """Removes a key and everything kept of it, in whatever state it is; one that works stops working. What was made with it
+        keeps the key's id.
+        """
+
+    @_abc_1.abstractmethod
+    def ExplainAccess(
+        self,
+        request: _key_service_pb2.ExplainAccessRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_key_service_pb2.ExplainAccessResponse, _abc.Awaitable[_key_service_pb2.ExplainAccessResponse]]:
+        """Says which check would decide a customer's call, and how; changes and counts nothing."""
 
     @_abc_1.abstractmethod
     def AuthenticateKey(

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -18,6 +19,40 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _KeyStatus:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _KeyStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_KeyStatus.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    KEY_STATUS_UNSPECIFIED: _KeyStatus.ValueType  # 0
+    """Not told."""
+    KEY_STATUS_ACTIVE: _KeyStatus.ValueType  # 1
+    """It works."""
+    KEY_STATUS_ROTATED: _KeyStatus.ValueType  # 2
+    """Another key took its place; it works until `expires_at`."""
+    KEY_STATUS_EXPIRED: _KeyStatus.ValueType  # 3
+    """Its time is over."""
+    KEY_STATUS_REVOKED: _KeyStatus.ValueType  # 4
+    """It was ended."""
+
+class KeyStatus(_KeyStatus, metaclass=_KeyStatusEnumTypeWrapper):
+    """Where a key is in its life. A key that is several of these says the last in this order that holds: active, expired,
+    rotated, revoked.
+    """
+
+KEY_STATUS_UNSPECIFIED: KeyStatus.ValueType  # 0
+"""Not told."""
+KEY_STATUS_ACTIVE: KeyStatus.ValueType  # 1
+"""It works."""
+KEY_STATUS_ROTATED: KeyStatus.ValueType  # 2
+"""Another key took its place; it works until `expires_at`."""
+KEY_STATUS_EXPIRED: KeyStatus.ValueType  # 3
+"""Its time is over."""
+KEY_STATUS_REVOKED: KeyStatus.ValueType  # 4
+"""It was ended."""
+Global___KeyStatus: _TypeAlias = KeyStatus  # noqa: Y015
 
 @_typing.final
 class ApiKey(_message.Message):
@@ -35,6 +70,9 @@ class ApiKey(_message.Message):
     LAST_USED_AT_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_FIELD_NUMBER: _builtins.int
     REVOKED_AT_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    ROTATED_AT_FIELD_NUMBER: _builtins.int
+    REPLACED_BY_FIELD_NUMBER: _builtins.int
     key_id: _builtins.str
     """UUIDv7."""
     account_id: _builtins.str
@@ -43,6 +81,10 @@ class ApiKey(_message.Message):
     """Name given by people."""
     prefix: _builtins.str
     """What may be shown of the key: everything up to its id, for example "bye_us_4fJ0…"."""
+    status: Global___KeyStatus.ValueType
+    """Where it is in its life."""
+    replaced_by: _builtins.str
+    """The key that took its place; empty when none did."""
     @_builtins.property
     def scopes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Scopes, for example "generation:read"."""
@@ -61,11 +103,15 @@ class ApiKey(_message.Message):
 
     @_builtins.property
     def expires_at(self) -> _timestamp_pb2.Timestamp:
-        """Stops working at; unset for never."""
+        """Stops working at; unset for never. Of a rotated key, the end of its grace at the latest."""
 
     @_builtins.property
     def revoked_at(self) -> _timestamp_pb2.Timestamp:
-        """Revoked at; unset when active."""
+        """Revoked at; unset when never."""
+
+    @_builtins.property
+    def rotated_at(self) -> _timestamp_pb2.Timestamp:
+        """Rotated at; unset when never."""
 
     def __init__(
         self,
@@ -80,10 +126,13 @@ class ApiKey(_message.Message):
         last_used_at: _timestamp_pb2.Timestamp | None = ...,
         expires_at: _timestamp_pb2.Timestamp | None = ...,
         revoked_at: _timestamp_pb2.Timestamp | None = ...,
+        status: Global___KeyStatus.ValueType = ...,
+        rotated_at: _timestamp_pb2.Timestamp | None = ...,
+        replaced_by: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "expires_at", b"expires_at", "last_used_at", b"last_used_at", "revoked_at", b"revoked_at"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["created_at", b"created_at", "expires_at", b"expires_at", "last_used_at", b"last_used_at", "revoked_at", b"revoked_at", "rotated_at", b"rotated_at"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "allowlist", b"allowlist", "created_at", b"created_at", "expires_at", b"expires_at", "key_id", b"key_id", "last_used_at", b"last_used_at", "name", b"name", "prefix", b"prefix", "revoked_at", b"revoked_at", "scopes", b"scopes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "allowlist", b"allowlist", "created_at", b"created_at", "expires_at", b"expires_at", "key_id", b"key_id", "last_used_at", b"last_used_at", "name", b"name", "prefix", b"prefix", "replaced_by", b"replaced_by", "revoked_at", b"revoked_at", "rotated_at", b"rotated_at", "scopes", b"scopes", "status", b"status"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

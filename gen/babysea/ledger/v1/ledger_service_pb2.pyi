@@ -40,7 +40,7 @@ class ReserveRequest(_message.Message):
     fingerprint: _builtins.bytes
     """Fingerprint of what the hold is for; a repeated id with another one is a conflict."""
     ttl_seconds: _builtins.int
-    """Seconds after which the reconciler asks about the hold."""
+    """Seconds after which the hold is released, unless it was settled before."""
     def __init__(
         self,
         *,

@@ -58,11 +58,12 @@ create function runtime.claim(p_worker uuid, p_limit int) returns table (id uuid
   returning j.id, j.token, j.attempt
 $$;
 
--- Gives a job back until a time, or sooner when somebody woke it meanwhile (a claimed job waits for ever, so anything
+-- Gives a job back for a while, or sooner when somebody woke it meanwhile (a claimed job waits for ever, so anything
 -- earlier is a wake-up); false when the token is no longer ours.
-create function runtime.give_back(p_id uuid, p_token bigint, p_run_after timestamptz) returns boolean language plpgsql as $$
+create function runtime.give_back(p_id uuid, p_token bigint, p_pause interval) returns boolean language plpgsql as $$
 begin
-  update runtime.job set worker = null, token = token + 1, run_after = least(p_run_after, run_after)
+  -- A pause, not a time: the workers' clocks are not the database's.
+  update runtime.job set worker = null, token = token + 1, run_after = least(clock_timestamp() + p_pause, run_after)
    where id = p_id and token = p_token;
   return found;
 end $$;
@@ -72,6 +73,18 @@ create function runtime.finish(p_id uuid, p_token bigint) returns boolean langua
 begin
   delete from runtime.job where id = p_id and token = p_token;
   return found;
+end $$;
+
+-- Frees the jobs that a worker holds without working on them, because the answer to its claim was lost; returns how many.
+create function runtime.release_except(p_worker uuid, p_live uuid[]) returns int language plpgsql as $$
+declare
+  n int;
+begin
+  with idle as materialized (
+    select j.id from runtime.job j where j.worker = p_worker and j.id <> all (p_live) order by j.id for no key update)
+  update runtime.job j set worker = null, token = j.token + 1, run_after = clock_timestamp() from idle where j.id = idle.id;
+  get diagnostics n = row_count;
+  return n;
 end $$;
 
 -- A worker that stops says so: its jobs are free at once.

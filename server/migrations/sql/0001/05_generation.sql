@@ -227,7 +227,8 @@ begin
   return query select u.*, t from unnest(w, g, av) u;
 end $$;
 
--- Records an attempt before anything is sent: 'begun', 'stale' (the job is no longer ours) or 'ended' (nothing to do).
+-- Records an attempt before anything is sent: 'begun', 'stale' (the job is no longer ours) or 'ended' (nothing to do). The
+-- same attempt once more, because the first answer was lost, is 'begun' again: its caller has not sent anything yet.
 create function generation.begin_attempt(p_id uuid, p_token bigint, p_attempt uuid, p_ordinal int, p_provider text)
 returns text language plpgsql as $$
 declare
@@ -240,7 +241,8 @@ begin
   if g.state not in ('pending', 'processing') then return 'ended'; end if;
   t := clock_timestamp();
   insert into generation.attempt (id, generation_id, account_id, ordinal, provider, state, submitted_at)
-  values (p_attempt, p_id, g.account_id, p_ordinal, p_provider, 'submitting', t);
+  values (p_attempt, p_id, g.account_id, p_ordinal, p_provider, 'submitting', t)
+  on conflict (id) do nothing;
   if g.state = 'pending' then
     update generation.generation set state = 'processing', started_at = t, version = version + 1 where id = p_id;
     insert into events.event (account_id, aggregate_id, aggregate_version, type, occurred_at, traceparent, model_identifier, provider)
@@ -278,6 +280,32 @@ begin
     values (g.account_id, p_id, g.version + 1, 'attempt.resolved', t, g.traceparent, g.model, x.provider, p_error_code,
             extract(epoch from t - x.submitted_at) * 1000);
   end if;
+  return 'recorded';
+end $$;
+
+-- Records the job that a provider named for an attempt. Only the attempt's submitter knows it, so the job's token is not
+-- asked: who lost the job meanwhile still tells. Words: 'recorded', 'known' (before), 'ended' (the attempt was given up: the
+-- provider's job is on record all the same and must be stopped), 'unknown'.
+create function generation.record_acceptance(p_id uuid, p_attempt uuid, p_job_id text, p_ref jsonb) returns text language plpgsql as $$
+declare
+  a generation.attempt;
+  t timestamptz;
+begin
+  perform 1 from runtime.job where id = p_id for no key update;
+  perform 1 from generation.generation where id = p_id for no key update;
+  select * into a from generation.attempt where id = p_attempt and generation_id = p_id for no key update;
+  if not found then return 'unknown'; end if;
+  if a.provider_job_id is not null then return case when a.provider_job_id = p_job_id then 'known' else 'ended' end; end if;
+  t := clock_timestamp();
+  update generation.attempt
+     set provider_job_id = p_job_id, provider_ref = p_ref, accepted_at = t,
+         state = case when resolved_at is null then 'accepted' else state end,
+         error_code = case when resolved_at is null then null else error_code end,
+         error_message = case when resolved_at is null then null else error_message end,
+         error_kind = case when resolved_at is null then null else error_kind end
+   where id = p_attempt;
+  if a.resolved_at is not null then return 'ended'; end if;
+  update runtime.job set run_after = least(run_after, t + interval '250 milliseconds') where id = p_id and worker is null;
   return 'recorded';
 end $$;
 

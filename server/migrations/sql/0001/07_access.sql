@@ -56,6 +56,6 @@ grant execute on function keys.find_key(text), keys.touch_key(uuid), ledger.open
 grant execute on function generation.admit_many, generation.settle_many, generation.cancel_many to babysea_admitter;
 
 grant select on accounts.account, ledger.account, ledger.hold, ledger.transfer, generation.generation, generation.attempt, generation.output to babysea_worker;
-grant execute on function runtime.heartbeat, runtime.reclaim, runtime.claim, runtime.give_back, runtime.finish, runtime.leave,
-  generation.begin_attempt, generation.record_attempt, generation.note_cancel_sent, ledger.grant_credit, ledger.reserve, ledger.settle_many,
+grant execute on function runtime.heartbeat, runtime.reclaim, runtime.claim, runtime.give_back, runtime.finish, runtime.leave, runtime.release_except,
+  generation.begin_attempt, generation.record_attempt, generation.record_acceptance, generation.note_cancel_sent, ledger.grant_credit, ledger.reserve, ledger.settle_many,
   ledger.audit, events.ensure_partitions to babysea_worker;

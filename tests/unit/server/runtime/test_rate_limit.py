@@ -6,12 +6,15 @@ from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from babysea.common.v1 import error_reason_pb2
 from kit.clock import FixedClock
 from kit.errors import BabySeaError
 from server.runtime.identity import KeyHolder
-from server.runtime.rate_limit import AccountLimits, AuthFailures, ProcessWindows
+from server.runtime.limits.script import Question, answers, arguments
+from server.runtime.rate_limit import WINDOW_SECONDS, AccountLimits, AuthFailures, ProcessWindows
 
 START = datetime(2026, 1, 1, 12, 0, 0, 500_000, tzinfo=UTC)
 
@@ -91,3 +94,55 @@ async def test_failures_of_one_ipv6_network_are_counted_together() -> None:
     with pytest.raises(BabySeaError):
         await failures.check("2001:db8:0:1:ffff::2")
     await failures.check("2001:db8:0:2::1")
+
+
+@given(st.integers(0, 5), st.lists(st.integers(0, 90_000), max_size=30))
+async def test_no_window_lets_more_than_its_limit_pass_and_every_wait_that_is_told_is_long_enough(
+    limit: int, pauses: list[int]
+) -> None:
+    clock = FixedClock(START)
+    windows = ProcessWindows(clock)
+    begun, count = START, 0
+    for millis in pauses:
+        clock.at += timedelta(milliseconds=millis)
+        if clock.at >= begun + timedelta(seconds=WINDOW_SECONDS) or count == 0:
+            begun, count = clock.at, 0
+        standing = await windows.take("a", limit)
+        assert standing.allowed == (count < limit)
+        count += standing.allowed
+        assert standing.remaining == limit - count
+        end = begun + timedelta(seconds=WINDOW_SECONDS)
+        assert 0 <= standing.reset_at - end.timestamp() < 1
+        assert 1 <= standing.retry_after <= WINDOW_SECONDS
+        assert clock.at + timedelta(seconds=standing.retry_after) >= end
+
+
+async def test_a_count_from_elsewhere_is_gone_on_with_until_its_window_ends() -> None:
+    clock = FixedClock(START)
+    windows = ProcessWindows(clock)
+    windows.learn("a", 2, START.timestamp() + 10)
+    assert (await windows.take("a", 3)).remaining == 0
+    late = await windows.take("a", 3)
+    assert (late.allowed, late.retry_after) == (False, 10)
+    clock.at = START + timedelta(seconds=10)
+    assert (await windows.take("a", 3)).remaining == 2
+
+
+async def test_failures_that_were_under_way_count_only_up_to_the_limit() -> None:
+    failures = AuthFailures(ProcessWindows(FixedClock(START)), lambda address: address)
+    standings = [await failures.record("192.0.2.1") for _ in range(40)]
+    assert [standing.allowed for standing in standings] == [True] * 30 + [False] * 10
+
+
+def test_the_script_s_reply_is_read_by_position() -> None:
+    questions = [Question("a", 60, counts=True), Question("b", 0, counts=False)]
+    assert arguments(questions, 60) == [60_000, 60, 1, 0, 0]
+    first, second = answers([7, 1_060_500, 1, 0, 1_060_000, 0, 1_000_500], 2)
+    assert (first.count, first.ends, first.now, first.allowed) == (7, 1060.5, 1000.5, True)
+    assert (second.count, second.ends, second.now, second.allowed) == (0, 1060.0, 1000.5, False)
+
+
+@pytest.mark.parametrize("reply", [None, [], [1], [1, 2, 3], b"OK"])
+def test_another_reply_is_no_answer(reply: object) -> None:
+    with pytest.raises(ValueError, match="not one of the counting script"):
+        answers(reply, 1)
