@@ -71,7 +71,7 @@ async def test_a_server_that_is_told_to_stop_under_load_loses_no_call(busy: Twin
 
 async def test_a_killed_server_loses_no_generation_and_every_key_is_admitted_once(busy: Twin) -> None:
     before = await busy.value(_ALL)
-    async with load(busy.region, creating=10, reading=2) as running:
+    async with load(busy.region, creating=2, reading=1) as running:
         await running.answered(20)
         for server in SERVERS:
             old = busy.pid(server)
