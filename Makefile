@@ -23,7 +23,6 @@ demo: $(RUN) ## Run the main job: images and videos in two regions, paid for and
 
 test: $(TEST) ## Run every test that needs no extra install (under 10 minutes on 2 cores)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
-	$(BIN)/python -m pytest -m alone tests/integration/processes
 
 check: $(DEV) $(TEST) ## Formatting, lints, types, architecture and contracts
 	$(BIN)/ruff format --check .
