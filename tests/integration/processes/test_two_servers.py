@@ -12,7 +12,7 @@ import pytest
 from tests.integration.processes.conftest import SERVERS, Twin, lines_since
 from tests.integration.processes.load import Answer, Load, calls_in, client_of, failed, load
 
-pytestmark = [pytest.mark.xdist_group("processes"), pytest.mark.timeout(240)]
+pytestmark = [pytest.mark.xdist_group("processes"), pytest.mark.timeout(240), pytest.mark.slow]
 
 _OPEN = "select count(*) from generation.generation where completed_at is null"
 _ALL = "select count(*) from generation.generation"
