@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from contextlib import suppress
-from types import TracebackType
-from typing import Self
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -15,6 +12,7 @@ from babysea.common.v1 import error_reason_pb2
 from kit.errors import BabySeaError
 from server.generation import store
 from server.generation.storage import OutputStore, StorageError
+from server.runtime.repeating import Repeating
 
 _IDLE_SECONDS = 1.0
 _BATCH = 20
@@ -44,7 +42,7 @@ class Deletion:
         return files
 
 
-class FileRemoval:
+class FileRemoval(Repeating):
     """Removes the files of deleted generations; a context manager around the worker's run.
 
     The queue is a table that the delete's own transaction writes, so no crash leaves a file behind.
@@ -54,24 +52,16 @@ class FileRemoval:
         self, engine: AsyncEngine, outputs: OutputStore, *, again_seconds: float = _AGAIN_SECONDS
     ) -> None:
         """Takes the workers' engine and the store; `again_seconds` is the time between the two clearings."""
+        super().__init__(
+            "file removal", _IDLE_SECONDS, trouble="files of deleted generations could not be removed yet"
+        )
         self._engine = engine
         self._outputs = outputs
         self._again_seconds = again_seconds
-        self._task: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> Self:
-        """Begins."""
-        self._task = asyncio.create_task(self._repeat(), name="file removal")
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Ends; what was begun and not noted is begun again by another worker."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
+    async def once(self) -> float | None:
+        """Clears a batch; what was begun and not noted is begun again by another worker."""
+        return 0 if await self.work() == _BATCH else None
 
     async def work(self) -> int:
         """Clears the store of what is due; how many generations that were.
@@ -87,12 +77,3 @@ class FileRemoval:
                 continue
             await store.note_removed(self._engine, removal.generation_id, self._again_seconds)
         return len(due)
-
-    async def _repeat(self) -> None:
-        while True:
-            found = 0
-            try:
-                found = await self.work()
-            except Exception:  # noqa: BLE001 - the loop outlives every failure
-                _log.warning("files of deleted generations could not be removed yet", exc_info=True)
-            await asyncio.sleep(0 if found == _BATCH else _IDLE_SECONDS)

@@ -6,14 +6,10 @@ no mark and re-hashes everything.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
-from types import TracebackType
-from typing import Self
 from uuid import UUID
 
 from grpc_health.v1 import health_pb2
@@ -22,6 +18,7 @@ from opentelemetry.instrumentation.utils import suppress_instrumentation
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from server.ledger import upkeep_store as store
+from server.runtime.repeating import Repeating
 
 HEALTH_NAME = "babysea.ledger.audit"
 """Health checks of this name answer NOT_SERVING while the last round's findings stand; the ledger itself goes on."""
@@ -68,48 +65,12 @@ async def audit_round(
     return Round(tuple(findings), accounts, entries)
 
 
-class _Loop:
-    """Something that is done again and again; a context manager."""
-
-    def __init__(self, name: str, seconds: float) -> None:
-        self._name = name
-        self._seconds = seconds
-        self._task: asyncio.Task[None] | None = None
-
-    async def __aenter__(self) -> Self:
-        """Begins, unless the interval is 0."""
-        if self._seconds > 0:
-            self._task = asyncio.create_task(self._repeat(), name=self._name)
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Ends."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-
-    async def once(self) -> None:
-        """Does it."""
-        raise NotImplementedError
-
-    async def _repeat(self) -> None:
-        while True:
-            try:
-                await self.once()
-            except Exception:  # noqa: BLE001 - it outlives every failure
-                _log.warning("%s could not be done yet", self._name, exc_info=True)
-            await asyncio.sleep(self._seconds)
-
-
-class Auditor(_Loop):
+class Auditor(Repeating):
     """Audits what changed, every so many seconds; among several workers each round is one worker's."""
 
     def __init__(self, engine: AsyncEngine, seconds: float) -> None:
         # Workers look five times as often as a round is due, so that one that is gone is not waited for.
-        super().__init__("the audit", seconds / 5)
+        super().__init__("the audit", seconds / 5, trouble="the audit could not be done yet")
         self._engine = engine
         self._every = timedelta(seconds=seconds)
         self.findings = 0
@@ -122,7 +83,7 @@ class Auditor(_Loop):
             self.findings = len(done.findings)
 
 
-class AuditWatch(_Loop):
+class AuditWatch(Repeating):
     """Tells a server's health and metrics what the region's last round found, whichever worker made it."""
 
     def __init__(
@@ -133,7 +94,11 @@ class AuditWatch(_Loop):
         round_seconds: float,
     ) -> None:
         # Without rounds there is nothing to look at.
-        super().__init__("the look at the audit", min(round_seconds, _LOOK_SECONDS))
+        super().__init__(
+            "the look at the audit",
+            min(round_seconds, _LOOK_SECONDS),
+            trouble="the look at the audit could not be done yet",
+        )
         self._stale_seconds = round_seconds * _MISSED_ROUNDS
         self._engine = engine
         self._servicer = servicer

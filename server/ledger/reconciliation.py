@@ -7,17 +7,14 @@ past the grace does it end the generation, see docs/adr/0019.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections import Counter
-from contextlib import suppress
 from datetime import timedelta
-from types import TracebackType
-from typing import Self
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from server.ledger import upkeep_store as store
+from server.runtime.repeating import Repeating
 
 GRACE = timedelta(minutes=5)
 """Past the deadline, the executor has this long to end a generation itself, outages of the storage included."""
@@ -53,7 +50,7 @@ async def reconcile(
     return words
 
 
-class Reconciler:
+class Reconciler(Repeating):
     """Reconciles again and again; a context manager around the worker's run."""
 
     def __init__(
@@ -63,32 +60,13 @@ class Reconciler:
         grace: timedelta = GRACE,
         stuck: timedelta = STUCK,
     ) -> None:
+        super().__init__("reconciler", every_seconds, trouble="overdue holds could not be read")
         self._engine = engine
-        self._every_seconds = every_seconds
         self._grace = grace
         self._stuck = stuck
-        self._task: asyncio.Task[None] | None = None
         self.words: Counter[str] = Counter()
         """How often each word was the answer since this process began."""
 
-    async def __aenter__(self) -> Self:
-        """Begins."""
-        self._task = asyncio.create_task(self._repeat(), name="reconciler")
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        """Ends."""
-        if self._task is not None:
-            self._task.cancel()
-            with suppress(asyncio.CancelledError):
-                await self._task
-
-    async def _repeat(self) -> None:
-        while True:
-            try:
-                self.words += await reconcile(self._engine, self._grace, self._stuck)
-            except Exception:  # noqa: BLE001 - the reconciler outlives every failure
-                _log.warning("overdue holds could not be read", exc_info=True)
-            await asyncio.sleep(self._every_seconds)
+    async def once(self) -> None:
+        """Looks at the overdue holds."""
+        self.words += await reconcile(self._engine, self._grace, self._stuck)
