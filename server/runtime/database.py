@@ -80,6 +80,9 @@ def _engine(url: str, size: int, *, autocommit: bool = False) -> AsyncEngine:
                 "lock_timeout": "2000",
                 "statement_timeout": "10000",
                 "jit": "off",
+                # A connection that is dropped in the middle of a statement takes the statement with it: a backend looks at
+                # its socket only this often, and by default never.
+                "client_connection_check_interval": "1000",
                 "application_name": "babysea",
             },
         },

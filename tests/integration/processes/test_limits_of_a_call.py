@@ -33,10 +33,6 @@ from server.services import Service
 from tests.support.postgres import TestDatabase
 from tests.support.region import TestRegion, settings_for
 
-# Slow, and so outside of `make test`: seen to fail now and then because a cancelled statement goes on in the database for
-# longer than this test waits. Until that is understood, run it by name.
-pytestmark = pytest.mark.slow
-
 # In this database only: the run's other processes share the cluster.
 _SLEEPING = (
     "select count(*) from pg_stat_activity where query like '%pg_sleep(600)%' and state = 'active'"
