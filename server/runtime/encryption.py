@@ -6,8 +6,10 @@ master key, and destroying a data key erases everything written under it, wherev
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
+import contextvars
 import hashlib
 import hmac
 import os
@@ -104,6 +106,7 @@ class Envelope:
         self._vault = vault
         self._monotonic = monotonic
         self._keys: OrderedDict[UUID, _CachedKey] = OrderedDict()
+        self._reading: dict[UUID, asyncio.Task[AESGCM]] = {}
         self._destructions = 0
         self._fingerprint_key = master.derived("fingerprint")
 
@@ -112,6 +115,8 @@ class Envelope:
         wrapped = self.master.wrap(account_id, AESGCM.generate_key(256))
         async with self._vault.begin() as connection:
             await connection.execute(_INSERT, {"account": account_id, "wrapped": wrapped})
+        # A look that began before the key was there would say that there is none.
+        self._reading.pop(account_id, None)
 
     async def destroy_data_key(self, account_id: UUID) -> None:
         """Erases the account's content for good: nothing written under the key can be read again."""
@@ -120,6 +125,7 @@ class Envelope:
         # After the commit, and marked, so that a read which overlapped it puts nothing back.
         self._destructions += 1
         self._keys.pop(account_id, None)
+        self._reading.pop(account_id, None)
 
     async def seal(self, account_id: UUID, purpose: str, record: UUID, plaintext: bytes) -> bytes:
         """Ciphertext that opens only for the same account, purpose and record."""
@@ -143,6 +149,23 @@ class Envelope:
         if cached is not None and self._monotonic() - cached.read_at < _FRESH_SECONDS:
             self._keys.move_to_end(account_id)
             return cached.key
+        # A burst of one account asks once: the vault has few connections.
+        reading = self._reading.get(account_id)
+        if reading is None:
+            # In an empty context: it answers every caller, so it belongs to nobody's trace.
+            reading = asyncio.create_task(self._read(account_id), context=contextvars.Context())
+            self._reading[account_id] = reading
+            reading.add_done_callback(lambda done: self._forget_reading(account_id, done))
+        return await asyncio.shield(reading)
+
+    def _forget_reading(self, account_id: UUID, done: asyncio.Task[AESGCM]) -> None:
+        if self._reading.get(account_id) is done:
+            del self._reading[account_id]
+        if not done.cancelled():
+            # Seen by whoever waited; nobody may be left when every caller has gone.
+            done.exception()
+
+    async def _read(self, account_id: UUID) -> AESGCM:
         destructions = self._destructions
         async with self._vault.connect() as connection:
             wrapped = (await connection.execute(_SELECT, {"account": account_id})).scalar_one_or_none()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Callable
 from datetime import timedelta
 from uuid import UUID
 
@@ -26,18 +28,29 @@ from server.providers.protocol import (
     Unknown,
 )
 from server.providers.protocol import Job as ProviderJob
+from server.runtime.fault_points import Point, reach
 
 LOOKUP_AFTER = timedelta(seconds=20)
 """Before this, a worker that lives may still be waiting for the submit's answer and record the job itself."""
 LOOKUP_GIVES_UP_AFTER = timedelta(seconds=40)
 """A provider that can list its jobs and still shows none after this never got the request."""
+SEND_WITHIN_SECONDS = 10.0
+"""Later than this after its attempt began nothing is sent. With the longest call it stays below LOOKUP_GIVES_UP_AFTER: a
+worker that stood still must not submit what others have given up, and perhaps had done elsewhere."""
+
+_LATE = Fault(
+    FaultKind.PROVIDER,
+    error_reason_pb2.ERROR_REASON_PROVIDER_TIMEOUT,
+    "The request could not be sent to the inference provider in time.",
+)
 
 
 class Attempts:
     """Makes attempts and records what became of them."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, now: Callable[[], float] = time.monotonic) -> None:
         self._engine = engine
+        self._now = now
         self._sending: set[asyncio.Task[Fault | Accepted | Unknown]] = set()
 
     async def submit(
@@ -54,8 +67,10 @@ class Attempts:
         """
         ordinal = len(work.attempts) + 1
         attempt_id = work.prediction_id if ordinal == 1 else uuid7()
+        began = self._now()
         if not await self._begin(work, attempt_id, ordinal, provider):
             return None
+        reach(Point.ATTEMPT_BEGUN)
         if adapter is None:
             fault = Fault(
                 FaultKind.ACCOUNT,
@@ -64,13 +79,18 @@ class Attempts:
             )
             await self.fail(work, attempt_id, fault)
             return fault
+        if self._now() - began > SEND_WITHIN_SECONDS:
+            await self.fail(work, attempt_id, _LATE)
+            return _LATE
         # A task of its own: once the request is on its way, no cancellation may keep its answer off the record.
         sending = asyncio.create_task(
             self._send(work, attempt_id, provider, adapter), name=f"send {attempt_id}"
         )
         self._sending.add(sending)
         sending.add_done_callback(self._sending.discard)
-        return await asyncio.shield(sending)
+        outcome = await asyncio.shield(sending)
+        reach(Point.SUBMIT_RECORDED)
+        return outcome
 
     async def finish(self, seconds: float) -> None:
         """Waits for requests that are on their way, and for their answers to be on record."""
@@ -89,6 +109,7 @@ class Attempts:
     ) -> Fault | Accepted | Unknown:
         job = ProviderJob(attempt_id, work.request, work.model, work.model.provider(provider))
         outcome = await adapter.submit(job)
+        reach(Point.SUBMIT_ANSWERED)
         match outcome:
             case Accepted(ref):
                 if not await insist(lambda: self.accept(work, attempt_id, ref)):
@@ -122,6 +143,7 @@ class Attempts:
         known = await store.known_jobs(self._engine, attempt.provider, [ref.job_id for ref in refs])
         unclaimed = [ref for ref in refs if ref.job_id not in known]
         if unclaimed:
+            reach(Point.LOOKUP_FOUND)
             return True if await self.accept(work, attempt.id, unclaimed[0]) else None
         if age < LOOKUP_GIVES_UP_AFTER:
             return None

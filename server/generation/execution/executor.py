@@ -19,6 +19,7 @@ from server.generation.execution.step import Again, Next, Over, Stepper
 from server.generation.execution.store import JobLost
 from server.generation.execution.tracing import traceparent_of
 from server.runtime import leases
+from server.runtime.fault_points import Point, reach
 from server.runtime.leases import Job
 
 _BUSY_SECONDS = 0.01
@@ -117,6 +118,7 @@ class Executor:
         )
 
     async def _work(self, job: Job) -> None:
+        reach(Point.JOB_CLAIMED)
         try:
             parent = await traceparent_of(self._engine, job.id)
             attributes: dict[str, str | int] = {
@@ -163,7 +165,8 @@ class Executor:
                     for task in self._live.values():
                         task.cancel()
                     continue
-                await leases.reclaim(self._engine)
+                if await leases.reclaim(self._engine):
+                    reach(Point.LEASE_RECLAIMED)
             except Exception:  # noqa: BLE001 - the heartbeat outlives every failure
                 _log.warning("the heartbeat failed", exc_info=True)
                 await asyncio.sleep(min(1.0, self._settings.lease_seconds / 3))

@@ -17,6 +17,7 @@ from server.providers.download import fetch_output
 from server.providers.media import CONTENT_TYPES, mp4_seconds
 from server.providers.protocol import RemoteOutput
 from server.providers.registry import Providers
+from server.runtime.fault_points import Point, reach
 
 _LARGEST_BYTES = {"image": 64 * 1024 * 1024, "video": 1024 * 1024 * 1024}
 _FETCH_SECONDS = 120.0
@@ -68,11 +69,13 @@ class Delivery:
                     directory=self._folder,
                 )
                 fetched.callback(file.discard)
+                reach(Point.OUTPUT_FETCHED)
                 if work.request.media == "video":
                     seconds = mp4_seconds(file.path)
                 key = OutputStore.key(work.account_id, work.generation_id, attempt.id, ordinal, extension)
                 with span("store output", attributes={"babysea.bytes": file.size}):
                     await self._outputs.write(key, file.path, content_type)
+                reach(Point.OUTPUT_STORED)
                 stored.append(
                     {
                         "storage_key": key,

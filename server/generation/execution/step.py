@@ -11,6 +11,7 @@ from datetime import timedelta
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from babysea.common.v1 import error_reason_pb2
+from kit.errors import reason_of_code
 from server.catalog import Catalog
 from server.generation.execution import store
 from server.generation.execution.attempts import Attempts
@@ -39,9 +40,9 @@ from server.providers.protocol import (
 from server.providers.registry import Providers
 from server.runtime.combiner import Combiner
 from server.runtime.encryption import DataKeyGoneError
+from server.runtime.fault_points import Point, reach
 from server.runtime.leases import Job
 
-_REQUEST_FAULTS = frozenset({FaultKind.REQUEST, FaultKind.CONTENT_POLICY})
 _UNKNOWN_LOOK = 2.0
 _RETRY_PAUSE = 2.0
 _LONGEST_PAUSE = 5.0
@@ -125,6 +126,13 @@ class Stepper:
         await self._attempts.finish(seconds)
 
     async def _start_next(self, work: Work) -> Next:
+        refused = work.refusal
+        if refused is not None:
+            # Of the record, not of this step: whoever follows a worker that died here must come to the same end.
+            reason = (
+                reason_of_code(refused.error_code or "") or error_reason_pb2.ERROR_REASON_ALL_PROVIDERS_FAILED
+            )
+            return await self._fail(work, reason, refused.error_message)
         provider = work.next_provider
         if provider is None:
             return await self._fail(work, error_reason_pb2.ERROR_REASON_ALL_PROVIDERS_FAILED)
@@ -139,15 +147,14 @@ class Stepper:
             case Unknown():
                 return Again(_UNKNOWN_LOOK)
             case Fault():
-                return await self._after_fault(work, outcome)
+                return await self._after_fault(work)
 
-    async def _after_fault(self, work: Work, fault: Fault) -> Next:
+    async def _after_fault(self, work: Work) -> Next:
         """Fails over, or fails the generation when no other provider would do better."""
+        reach(Point.ATTEMPT_OVER)
         work = await self._loading.reload(work)
         if work.state in TERMINAL:
             return Again(0)
-        if fault.kind in _REQUEST_FAULTS:
-            return await self._fail(work, fault.reason, fault.message)
         return await self._start_next(work)
 
     async def _resolve_unknown(self, work: Work, attempt: AttemptView) -> Next:
@@ -173,12 +180,13 @@ class Stepper:
             case Pending(retry_after):
                 return await self._wait(work, attempt, retry_after)
             case Finished():
+                reach(Point.POLL_FINISHED)
                 return await self._deliver(work, attempt, progress)
             case Lost() if work.age(attempt) < _SETTLING_IN_SECONDS:
                 return Again(_RETRY_PAUSE)
             case Failed(fault) | Lost(fault):
                 await self._attempts.fail(work, attempt.id, fault)
-                return await self._after_fault(work, fault)
+                return await self._after_fault(work)
             case CanceledUpstream():
                 await self._attempts.end(work, attempt, "canceled")
                 return await self._start_next(await self._loading.reload(work))
@@ -195,7 +203,7 @@ class Stepper:
                 "The inference provider did not finish in time and was stopped.",
             )
             await self._attempts.fail(work, attempt.id, fault, state="canceled")
-            return await self._after_fault(work, fault)
+            return await self._after_fault(work)
         return Again(max(min(max(retry_after, age * 0.1), _LONGEST_PAUSE), 0.1))
 
     async def _stop(self, attempt: AttemptView) -> CancelOutcome:
@@ -214,6 +222,7 @@ class Stepper:
     ) -> Next:
         """Past the deadline: stops the provider's job, keeps its cost as ours, and fails the generation."""
         stopped = await self._stop(attempt) is CancelOutcome.SENT_CONFIRMED
+        reach(Point.DEADLINE_STOPPED)
         await self._attempts.end(work, attempt, "canceled" if stopped else "discarded", cost)
         await self._delivery.forget(work, attempt.id)
         return await self._fail(await self._loading.reload(work), reason)
@@ -245,7 +254,7 @@ class Stepper:
         fault = Fault(FaultKind.PROVIDER, reason, sentence)
         await self._attempts.fail(work, attempt.id, fault, state="discarded", cost=finished.cost_micros)
         await self._delivery.forget(work, attempt.id)
-        return await self._after_fault(work, fault)
+        return await self._after_fault(work)
 
     async def _succeed(
         self, work: Work, attempt: AttemptView, finished: Finished, delivered: Delivered

@@ -19,6 +19,7 @@ from server.providers.protocol import (
     ProviderUnreachable,
 )
 from server.providers.registry import Providers
+from server.runtime.fault_points import Point, reach
 
 _LOOK_SECONDS = 1.0
 
@@ -63,6 +64,7 @@ class WindDown:
         if attempt.ref is None:
             return False
         outcome = await adapter.cancel(attempt.ref)
+        reach(Point.CANCEL_TOLD)
         if outcome in {CancelOutcome.SENT_CONFIRMED, CancelOutcome.SENT_UNCONFIRMED}:
             await store.note_cancel_sent(self._engine, work.job, attempt.id)
         if outcome is not CancelOutcome.SENT_CONFIRMED:

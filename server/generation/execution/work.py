@@ -13,10 +13,11 @@ from sqlalchemy import Row
 
 from server.catalog import Model
 from server.generation.request import GenerationRequest
-from server.providers.protocol import ProviderRef
+from server.providers.protocol import FaultKind, ProviderRef
 from server.runtime.leases import Job
 
 TERMINAL = frozenset({"succeeded", "failed", "canceled"})
+_REQUEST_FAULTS = frozenset({FaultKind.REQUEST, FaultKind.CONTENT_POLICY})
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class AttemptView:
     resolved: bool
     error_code: str | None
     error_message: str | None
+    error_kind: FaultKind | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,11 @@ class Work:
         return (self.now - self.deadline_at).total_seconds()
 
     @property
+    def refusal(self) -> AttemptView | None:
+        """The attempt that ended by a fault of the request itself: no other provider would do better."""
+        return next((attempt for attempt in self.attempts if attempt.error_kind in _REQUEST_FAULTS), None)
+
+    @property
     def next_provider(self) -> str | None:
         """The first provider of the order that was not tried."""
         tried = {attempt.provider for attempt in self.attempts}
@@ -98,6 +105,7 @@ def attempt_view(row: Row[Any]) -> AttemptView:
         resolved=row.resolved_at is not None,
         error_code=row.error_code,
         error_message=row.error_message,
+        error_kind=None if row.error_kind is None else FaultKind(row.error_kind),
     )
 
 

@@ -9,6 +9,7 @@ from uuid import UUID
 
 import asyncpg
 import pytest
+from sqlalchemy import event
 
 from kit.ids import uuid7
 from server.runtime.encryption import DecryptionError, Envelope, MasterKey
@@ -156,6 +157,33 @@ async def test_a_swapped_data_key_opens_nothing(region: TestRegion) -> None:
         await vault.close()
     with pytest.raises(DecryptionError):
         await _another_process(region).open(mine, PURPOSE, record, sealed)
+
+
+async def test_five_hundred_uses_of_a_new_key_at_once_read_the_vault_once(region: TestRegion) -> None:
+    account = await region.new_account()
+    fresh = _another_process(region)
+    reads: list[str] = []
+
+    def note(*facts: object) -> None:
+        reads.append(str(facts[2]))
+
+    event.listen(region.databases.vault.sync_engine, "before_cursor_execute", note)
+    try:
+        sealed = await asyncio.gather(*(fresh.seal(account, PURPOSE, account, SECRET) for _ in range(500)))
+    finally:
+        event.remove(region.databases.vault.sync_engine, "before_cursor_execute", note)
+    assert len(reads) == 1
+    assert len(set(sealed)) == 500
+    assert await region.envelope.open(account, PURPOSE, account, sealed[-1]) == SECRET
+
+
+async def test_a_key_made_after_a_look_that_found_none_is_found(region: TestRegion) -> None:
+    account = uuid7()
+    with pytest.raises(DecryptionError):
+        await region.envelope.seal(account, PURPOSE, account, SECRET)
+    await region.envelope.create_data_key(account)
+    sealed = await region.envelope.seal(account, PURPOSE, account, SECRET)
+    assert await region.envelope.open(account, PURPOSE, account, sealed) == SECRET
 
 
 def _another_process(region: TestRegion) -> Envelope:

@@ -43,6 +43,8 @@ class Load:
     client: httpx.AsyncClient
     creates: list[Answer] = field(default_factory=list)
     reads: list[Answer] = field(default_factory=list)
+    pause: float = 0.0
+    """Seconds between an answer and the next create of the same customer."""
     ending: bool = False
 
     async def answered(self, count: int) -> None:
@@ -68,6 +70,7 @@ class Load:
     async def _creating(self) -> None:
         while not self.ending:
             self.creates.append(await self.create())
+            await asyncio.sleep(self.pause)
 
     async def _reading(self) -> None:
         while not self.ending:
@@ -86,10 +89,12 @@ def client_of(region: dict[str, Any], connections: int = 64) -> httpx.AsyncClien
 
 
 @asynccontextmanager
-async def load(region: dict[str, Any], *, creating: int = 8, reading: int = 4) -> AsyncIterator[Load]:
-    """Customers who create and read without a pause; leaving lets their last requests end."""
+async def load(
+    region: dict[str, Any], *, creating: int = 8, reading: int = 4, pause: float = 0.0
+) -> AsyncIterator[Load]:
+    """Customers who create, with or without a pause, and who read without one; leaving lets their last requests end."""
     async with client_of(region) as client:
-        running = Load(client)
+        running = Load(client, pause=pause)
         tasks = [asyncio.create_task(running._creating()) for _ in range(creating)]
         tasks += [asyncio.create_task(running._reading()) for _ in range(reading)]
         try:

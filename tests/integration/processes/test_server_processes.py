@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -56,6 +57,7 @@ def started(database: TestDatabase, folder: Path, *arguments: str, **variables: 
         "BABYSEA_DATABASE_URL": database.url("babysea_app"),
         "BABYSEA_ADMITTER_DATABASE_URL": database.url("babysea_admitter"),
         "BABYSEA_WORKER_DATABASE_URL": database.url("babysea_worker"),
+        "BABYSEA_LOGS_DATABASE_URL": database.url("babysea_logger"),
         "BABYSEA_VAULT_DATABASE_URL": database.cluster.url(database.vault, "babysea_app"),
         "BABYSEA_MASTER_KEY": MASTER_KEY,
         "BABYSEA_SERVICES": "keys",
@@ -121,8 +123,19 @@ def test_a_setting_that_no_process_can_start_with_ends_the_parent_with_the_sente
 
 
 def test_a_taken_port_among_the_wanted_ones_is_one_sentence(database: TestDatabase, tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as stranger:
+    with _port_after_a_free_one() as stranger:
         port = stranger.getsockname()[1]
         with started(database, tmp_path, "--processes", "2", "--listen", f"127.0.0.1:{port - 1}") as parent:
             assert parent.process.wait(60) == 1
     assert f"Cannot listen on 127.0.0.1:{port}" in parent.log.read_text()
+
+
+def _port_after_a_free_one() -> socket.socket:
+    """Listens on a port whose neighbour below is free, far from those that the system gives out by itself."""
+    while True:
+        port = random.randrange(20_000, 30_000, 2)
+        try:
+            socket.create_server(("127.0.0.1", port - 1)).close()
+            return socket.create_server(("127.0.0.1", port))
+        except OSError:
+            continue

@@ -62,7 +62,7 @@ async def test_a_locked_account_holds_up_no_other_tenant_of_its_lane(stack: Stac
     try:
         waiting = [asyncio.create_task(locked.create()) for _ in range(12)]
         await asyncio.sleep(0.3)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(15):
             created = await other.create()
         assert created.generation.generation_id
     finally:
