@@ -17,6 +17,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from kit.settings import Settings
 
 _SET_TENANT = text("select set_config('app.account_id', :account, true)")
+_SET_PERSON = text("select set_config('app.person_id', :person, true)")
+_SET_BOTH = text(
+    "select set_config('app.account_id', :account, true), set_config('app.person_id', :person, true)"
+)
 _waited: ContextVar[list[float] | None] = ContextVar("babysea_database_wait", default=None)
 
 
@@ -32,11 +36,14 @@ class Databases:
     """babysea_worker: system loops and the ledger's verbs."""
     vault: AsyncEngine
     """The vault database, which keeps wrapped data keys apart from the data."""
+    logger: AsyncEngine | None = None
+    """babysea_logger, in autocommit: writes the request log and nothing else; None where none is kept."""
 
     async def close(self) -> None:
         """Closes every connection."""
-        for engine in (self.app, self.admitter, self.worker, self.vault):
-            await engine.dispose()
+        for engine in (self.app, self.admitter, self.worker, self.vault, self.logger):
+            if engine is not None:
+                await engine.dispose()
 
 
 def open_databases(settings: Settings) -> Databases:
@@ -48,6 +55,7 @@ def open_databases(settings: Settings) -> Databases:
         ),
         worker=_engine(settings.worker_database_url.get_secret_value(), settings.database_pool_size),
         vault=_engine(settings.vault_database_url.get_secret_value(), 2),
+        logger=_logger(settings.logs_database_url.get_secret_value()),
     )
 
 
@@ -62,7 +70,12 @@ def asyncpg_url(url: str) -> URL:
     return parsed.difference_update_query(tls).update_query_dict({"dsn": own})
 
 
-def _engine(url: str, size: int, *, autocommit: bool = False) -> AsyncEngine:
+def _logger(url: str) -> AsyncEngine | None:
+    # Nobody waits for a log row to be on disk, and the flushes of others need not wait for its.
+    return _engine(url, 1, autocommit=True, synchronous_commit="off") if url else None
+
+
+def _engine(url: str, size: int, *, autocommit: bool = False, **server_settings: str) -> AsyncEngine:
     engine = create_async_engine(
         asyncpg_url(url),
         hide_parameters=True,
@@ -84,6 +97,7 @@ def _engine(url: str, size: int, *, autocommit: bool = False) -> AsyncEngine:
                 # its socket only this often, and by default never.
                 "client_connection_check_interval": "1000",
                 "application_name": "babysea",
+                **server_settings,
             },
         },
     )
@@ -97,6 +111,24 @@ async def tenant_transaction(engine: AsyncEngine, account_id: UUID) -> AsyncIter
     """A transaction in which row-level security shows and accepts only rows of one account."""
     async with engine.begin() as connection:
         await connection.execute(_SET_TENANT, {"account": str(account_id)})
+        yield connection
+
+
+@asynccontextmanager
+async def person_transaction(engine: AsyncEngine, person_id: UUID) -> AsyncIterator[AsyncConnection]:
+    """A transaction in which row-level security shows what is one person's own."""
+    async with engine.begin() as connection:
+        await connection.execute(_SET_PERSON, {"person": str(person_id)})
+        yield connection
+
+
+@asynccontextmanager
+async def member_transaction(
+    engine: AsyncEngine, account_id: UUID, person_id: UUID
+) -> AsyncIterator[AsyncConnection]:
+    """A transaction in which row-level security shows what is one account's and what is one person's own."""
+    async with engine.begin() as connection:
+        await connection.execute(_SET_BOTH, {"account": str(account_id), "person": str(person_id)})
         yield connection
 
 

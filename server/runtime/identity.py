@@ -27,18 +27,44 @@ class KeyHolder:
 
 
 @dataclass(frozen=True, slots=True)
+class Member:
+    """A signed-in person, known by a session."""
+
+    person_id: UUID
+    session_id: UUID
+    account_id: UUID | None = None
+    """The account that the call is about, once authorization has admitted the person to it."""
+    role: str = ""
+    """The role there: "primary_owner", "owner" or "member"; empty without an account."""
+
+    @property
+    def account(self) -> UUID:
+        """The account that the call is about.
+
+        Raises:
+            LookupError: the method has no permission in the contract, which is a fault of ours.
+        """
+        if self.account_id is None:
+            raise LookupError("the call is about no account")
+        return self.account_id
+
+
+@dataclass(frozen=True, slots=True)
 class Caller:
     """Everything known about who makes a call."""
 
     client_address: str
     """Address of the client: the peer's own, or what a service of ours says about its customer."""
     key: KeyHolder | None = None
+    member: Member | None = None
     is_service: bool = False
     """Whether the call came from one of our own services (INTERNAL)."""
     is_operator: bool = False
     """Whether the call came from staff (OPERATOR)."""
     request_id: str = field(default="")
     """The gateway's public request id, for logs."""
+    user_agent: str = field(default="")
+    """What the client calls itself; at most 200 printable characters."""
 
 
 _caller: ContextVar[Caller | None] = ContextVar("babysea_caller", default=None)
@@ -71,3 +97,23 @@ def key_holder() -> KeyHolder:
     if key is None:
         raise BabySeaError(error_reason_pb2.ERROR_REASON_AUTHENTICATION_REQUIRED)
     return key
+
+
+def member() -> Member:
+    """The signed-in person of the current call.
+
+    Raises:
+        BabySeaError: AUTHENTICATION_REQUIRED when the caller is none.
+    """
+    person = caller().member
+    if person is None:
+        raise BabySeaError(
+            error_reason_pb2.ERROR_REASON_AUTHENTICATION_REQUIRED, "Sign in: this method is for members."
+        )
+    return person
+
+
+def actor() -> UUID | None:
+    """The person who makes the current call; None for programs and staff."""
+    person = caller().member
+    return None if person is None else person.person_id

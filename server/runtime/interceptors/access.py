@@ -13,6 +13,9 @@ from babysea.options.v1.options_pb2 import Audience
 HEALTH = "grpc.health.v1.Health"
 REFLECTION = "grpc.reflection.v1alpha.ServerReflection"
 
+ACCOUNT_FIELD = "account_id"
+"""Field by which a request for members names the account that it is about."""
+
 # The two services that are not ours and so cannot carry our option.
 _PUBLIC_SERVICES = frozenset({HEALTH, REFLECTION})
 
@@ -31,6 +34,8 @@ class Method:
     """Who may call it; empty means nobody."""
     scope: str = ""
     """Scope that a CUSTOMER needs; empty for none."""
+    permission: str = ""
+    """Permission that a USER needs in the account of the request; empty where the method is about the own person."""
 
     @property
     def is_public(self) -> bool:
@@ -54,7 +59,7 @@ def method_at(path: str) -> Method:
     except KeyError:
         return Method(path, service, name)
     access = descriptor.GetOptions().Extensions[options_pb2.access]
-    return Method(path, service, name, frozenset(access.audience), access.scope)
+    return Method(path, service, name, frozenset(access.audience), access.scope, access.permission)
 
 
 def methods_without_access(service: str) -> list[str]:
@@ -65,3 +70,28 @@ def methods_without_access(service: str) -> list[str]:
     """
     paths = [f"/{service}/{method.name}" for method in Default().FindServiceByName(service).methods]
     return [path for path in paths if not method_at(path).audiences]
+
+
+def methods_without_account(service: str) -> list[str]:
+    """Wire paths of methods for members whose permission names no account: the request lacks the field account_id.
+
+    Raises:
+        KeyError: there is no such service in the contract.
+    """
+    methods = Default().FindServiceByName(service).methods
+    return [
+        f"/{service}/{method.name}"
+        for method in methods
+        if method_at(f"/{service}/{method.name}").permission
+        and ACCOUNT_FIELD not in method.input_type.fields_by_name
+    ]
+
+
+def permissions_of(service: str) -> set[str]:
+    """Every permission that a service's methods ask for.
+
+    Raises:
+        KeyError: there is no such service in the contract.
+    """
+    methods = Default().FindServiceByName(service).methods
+    return {method_at(f"/{service}/{method.name}").permission for method in methods} - {""}

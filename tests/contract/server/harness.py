@@ -29,6 +29,7 @@ from server.runtime.interceptors.metrics import CallMetrics
 from server.runtime.interceptors.standard import standard_chain
 from server.runtime.rate_limit import AccountLimits, AuthFailures, ProcessWindows
 from server.runtime.service_identity import Identities
+from tests.support.nobody import NoMembers, NoSessions
 
 KEY = "bye_us_known"
 SERVICE = "svc_" + "s" * 40
@@ -106,6 +107,8 @@ async def harness(wrap: Callable[[Chain], Chain] = lambda chain: chain) -> Async
     windows = ProcessWindows(FixedClock(datetime.now(UTC)))
     chain = wrap(
         standard_chain(
+            sessions=NoSessions(),
+            members=NoMembers(),
             keys=OneKey(),
             identities=Identities(service_token=SERVICE),
             allows=allows,

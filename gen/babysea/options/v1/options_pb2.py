@@ -25,17 +25,17 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import descriptor_pb2 as google_dot_protobuf_dot_descriptor__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n babysea/options/v1/options.proto\x12\x12\x62\x61\x62ysea.options.v1\x1a google/protobuf/descriptor.proto\"G\n\x06\x41\x63\x63\x65ss\x12.\n\x08\x61udience\x18\x01 \x03(\x0e\x32\x1c.babysea.options.v1.Audience\x12\r\n\x05scope\x18\x02 \x01(\t\"u\n\tErrorSpec\x12\x10\n\x08\x62se_code\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x13\n\x0bhttp_status\x18\x03 \x01(\x05\x12\x11\n\tgrpc_code\x18\x04 \x01(\t\x12\x11\n\tretryable\x18\x05 \x01(\x08\x12\r\n\x05title\x18\x06 \x01(\t*d\n\x08\x41udience\x12\x18\n\x14\x41UDIENCE_UNSPECIFIED\x10\x00\x12\n\n\x06PUBLIC\x10\x01\x12\x0c\n\x08\x43USTOMER\x10\x02\x12\x08\n\x04USER\x10\x03\x12\x0c\n\x08INTERNAL\x10\x04\x12\x0c\n\x08OPERATOR\x10\x05:L\n\x06\x61\x63\x63\x65ss\x12\x1e.google.protobuf.MethodOptions\x18\xd1\x86\x03 \x01(\x0b\x32\x1a.babysea.options.v1.Access:Q\n\x05\x65rror\x12!.google.protobuf.EnumValueOptions\x18\xd2\x86\x03 \x01(\x0b\x32\x1d.babysea.options.v1.ErrorSpecb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n babysea/options/v1/options.proto\x12\x12\x62\x61\x62ysea.options.v1\x1a google/protobuf/descriptor.proto\"[\n\x06\x41\x63\x63\x65ss\x12.\n\x08\x61udience\x18\x01 \x03(\x0e\x32\x1c.babysea.options.v1.Audience\x12\r\n\x05scope\x18\x02 \x01(\t\x12\x12\n\npermission\x18\x03 \x01(\t\"u\n\tErrorSpec\x12\x10\n\x08\x62se_code\x18\x01 \x01(\t\x12\x0c\n\x04type\x18\x02 \x01(\t\x12\x13\n\x0bhttp_status\x18\x03 \x01(\x05\x12\x11\n\tgrpc_code\x18\x04 \x01(\t\x12\x11\n\tretryable\x18\x05 \x01(\x08\x12\r\n\x05title\x18\x06 \x01(\t*d\n\x08\x41udience\x12\x18\n\x14\x41UDIENCE_UNSPECIFIED\x10\x00\x12\n\n\x06PUBLIC\x10\x01\x12\x0c\n\x08\x43USTOMER\x10\x02\x12\x08\n\x04USER\x10\x03\x12\x0c\n\x08INTERNAL\x10\x04\x12\x0c\n\x08OPERATOR\x10\x05:L\n\x06\x61\x63\x63\x65ss\x12\x1e.google.protobuf.MethodOptions\x18\xd1\x86\x03 \x01(\x0b\x32\x1a.babysea.options.v1.Access:Q\n\x05\x65rror\x12!.google.protobuf.EnumValueOptions\x18\xd2\x86\x03 \x01(\x0b\x32\x1d.babysea.options.v1.ErrorSpecb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'babysea.options.v1.options_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_AUDIENCE']._serialized_start=282
-  _globals['_AUDIENCE']._serialized_end=382
+  _globals['_AUDIENCE']._serialized_start=302
+  _globals['_AUDIENCE']._serialized_end=402
   _globals['_ACCESS']._serialized_start=90
-  _globals['_ACCESS']._serialized_end=161
-  _globals['_ERRORSPEC']._serialized_start=163
-  _globals['_ERRORSPEC']._serialized_end=280
+  _globals['_ACCESS']._serialized_end=181
+  _globals['_ERRORSPEC']._serialized_start=183
+  _globals['_ERRORSPEC']._serialized_end=300
 # @@protoc_insertion_point(module_scope)

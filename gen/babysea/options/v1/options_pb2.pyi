@@ -65,8 +65,13 @@ class Access(_message.Message):
 
     AUDIENCE_FIELD_NUMBER: _builtins.int
     SCOPE_FIELD_NUMBER: _builtins.int
+    PERMISSION_FIELD_NUMBER: _builtins.int
     scope: _builtins.str
     """The API key scope that a CUSTOMER needs, for example "generation:write"."""
+    permission: _builtins.str
+    """The permission of the role grid that a USER needs in the account that the request names by its field account_id, for
+    example "keys.manage"; empty where the method is about the caller's own person.
+    """
     @_builtins.property
     def audience(self) -> _containers.RepeatedScalarFieldContainer[Global___Audience.ValueType]:
         """The audiences that may call it; one of them is enough."""
@@ -76,10 +81,11 @@ class Access(_message.Message):
         *,
         audience: _abc.Iterable[Global___Audience.ValueType] | None = ...,
         scope: _builtins.str = ...,
+        permission: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "scope", b"scope"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["audience", b"audience", "permission", b"permission", "scope", b"scope"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

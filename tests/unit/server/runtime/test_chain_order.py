@@ -13,6 +13,7 @@ from server.runtime.interceptors.metrics import CallMetrics
 from server.runtime.interceptors.standard import standard_chain
 from server.runtime.rate_limit import AccountLimits, AuthFailures, ProcessWindows
 from server.runtime.service_identity import Identities
+from tests.support.nobody import NoMembers, NoSessions
 
 DESIGN = (
     "tracing",
@@ -36,6 +37,8 @@ def chain() -> Chain:
     windows = ProcessWindows(SystemClock())
     return standard_chain(
         keys=NoKeys(),
+        sessions=NoSessions(),
+        members=NoMembers(),
         identities=Identities(),
         allows=allows,
         limits=AccountLimits(windows, lambda plan: 1),

@@ -22,6 +22,7 @@ _SAFE: dict[str, Any] = {
     "database_url": _SAFE_URL,
     "admitter_database_url": _SAFE_URL,
     "worker_database_url": _SAFE_URL,
+    "logs_database_url": _SAFE_URL,
     "vault_database_url": _SAFE_URL,
     "valkey_url": SecretStr("rediss://cache.example:6380"),
     "storage_url": "s3://outputs",
@@ -41,6 +42,7 @@ def test_production_with_every_hop_encrypted_starts() -> None:
         ("database_url", "postgresql://role:word@db.example/region"),
         ("admitter_database_url", "postgresql://role:word@db.example/region?sslmode=require"),
         ("worker_database_url", "postgresql://role:word@db.example/region?sslmode=verify-ca"),
+        ("logs_database_url", "postgresql://role:word@db.example/region"),
         ("vault_database_url", "postgresql://role:word@db.example/r?sslmode=disable&sslmode=verify-full"),
         ("valkey_url", "redis://:word@cache.example:6379"),
         ("valkey_url", "valkey://:word@cache.example:6379"),
@@ -49,6 +51,7 @@ def test_production_with_every_hop_encrypted_starts() -> None:
         ("replicate_base_url", "http://word.example"),
         ("fal_base_url", "http://word.example"),
         ("otlp_endpoint", "http://word.example:4317"),
+        ("smtp_url", "http://word.example"),
     ],
 )
 def test_production_names_the_hop_that_is_plaintext(name: str, value: str) -> None:
