@@ -28,8 +28,19 @@ class Load:
         return ordered[min(len(ordered) - 1, int(share * len(ordered)))] * 1000
 
 
-async def post_for(url: str, headers: dict[str, str], body: bytes, connections: int, seconds: float) -> Load:
-    """Posts the same body over `connections` connections for a while."""
+async def post_for(
+    url: str,
+    headers: dict[str, str],
+    body: bytes,
+    connections: int,
+    seconds: float,
+    rate: float | None = None,
+) -> Load:
+    """Posts the same body over `connections` connections for a while.
+
+    With a `rate`, so many requests a second are due over all connections, and each one's latency counts from the time at
+    which it was due; without, a request follows at once on the answer before it.
+    """
     load = Load()
     parts = urlsplit(url)
     lines = [f"POST {parts.path} HTTP/1.1", f"Host: {parts.netloc}", f"Content-Length: {len(body)}"]
@@ -38,10 +49,13 @@ async def post_for(url: str, headers: dict[str, str], body: bytes, connections: 
     end = time.perf_counter() + seconds
     begun = time.perf_counter()
 
-    async def one() -> None:
+    async def one(number: int) -> None:
         reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
+        due = begun if rate is None else begun + number / rate
         while time.perf_counter() < end:
-            sent = time.perf_counter()
+            if rate is not None:
+                await asyncio.sleep(max(0.0, due - time.perf_counter()))
+            sent = due if rate is not None else time.perf_counter()
             writer.write(request)
             head = await reader.readuntil(b"\r\n\r\n")
             length = next(
@@ -52,8 +66,10 @@ async def post_for(url: str, headers: dict[str, str], body: bytes, connections: 
             await reader.readexactly(length)
             load.latencies.append(time.perf_counter() - sent)
             load.statuses[int(head[9:12])] += 1
+            if rate is not None:
+                due += connections / rate
         writer.close()
 
-    await asyncio.gather(*(one() for _ in range(connections)))
+    await asyncio.gather(*(one(number) for number in range(connections)))
     load.seconds = time.perf_counter() - begun
     return load
