@@ -1,0 +1,1 @@
+"""Privacy: what people agreed to, and the inventory of everything that is personal."""
