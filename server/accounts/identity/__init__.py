@@ -1,0 +1,1 @@
+"""Identity: who people are in one region, and how they prove it."""
