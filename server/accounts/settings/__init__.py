@@ -1,0 +1,1 @@
+"""Settings of accounts: residency, alerts, and how an account stands."""

@@ -1,0 +1,29 @@
+"""The parts of teams, made from what the services of a process share."""
+
+from __future__ import annotations
+
+from server.accounts.identity.parts import DayKeys, Identity
+from server.accounts.identity.password_change import prove_password
+from server.accounts.identity.throttling import Throttle
+from server.accounts.teams.parts import Teams
+from server.runtime.dependencies import Dependencies
+from server.runtime.identity import Member
+
+
+def teams_parts(shared: Dependencies) -> Teams:
+    """The parts."""
+    identity = Identity(
+        engine=shared.databases.app,
+        envelope=shared.envelope,
+        clock=shared.clock,
+        region=shared.settings.region,
+        catalog=shared.catalog,
+        passwords=shared.passwords,
+        throttle=Throttle(shared.databases.app, shared.envelope, shared.clock),
+        day_keys=DayKeys(shared.envelope, shared.clock),
+    )
+
+    async def prove(member: Member, password: str) -> None:
+        await prove_password(identity, member, password, "password")
+
+    return Teams(shared.databases.app, shared.envelope, shared.clock, shared.catalog, prove)
