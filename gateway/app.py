@@ -26,7 +26,11 @@ from kit.settings import Region
 
 
 def create_app(
-    upstreams: Mapping[Region, Upstream], *, trusted_hops: int = 0, clock: Clock | None = None
+    upstreams: Mapping[Region, Upstream],
+    *,
+    trusted_hops: int = 0,
+    clock: Clock | None = None,
+    production: bool = False,
 ) -> ASGIApp:
     """The whole gateway as one ASGI application for all regions.
 
@@ -34,12 +38,13 @@ def create_app(
         upstreams: the regions that are served.
         trusted_hops: proxies of ours in front of the gateway.
         clock: time of the limit before authentication.
+        production: whether every client comes over https, whatever the last hop speaks.
     """
     failures = FailureLimit(clock or SystemClock())
-    return Edge(create_routes(failures), upstreams, failures, trusted_hops)
+    return Edge(create_routes(failures, production=production), upstreams, failures, trusted_hops)
 
 
-def create_routes(failures: FailureLimit) -> FastAPI:
+def create_routes(failures: FailureLimit, *, production: bool = False) -> FastAPI:
     """The routes alone; the public description is generated from them."""
     app = FastAPI(
         title=TITLE,
@@ -53,6 +58,7 @@ def create_routes(failures: FailureLimit) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.failure_limit = failures
+    app.state.production = production
     app.include_router(routes.router)
     app.include_router(files.router)
     app.include_router(probes.router)

@@ -34,10 +34,14 @@ async def require_key(request: Request) -> None:
     limit: FailureLimit = request.app.state.failure_limit
     limit.check(exchange.region, exchange.address)
     check_bearer(request.headers)
+    exchange.credential = request.headers["authorization"]
 
 
-def check_bearer(headers: Headers) -> None:
+def check_bearer(headers: Headers) -> str:
     """Checks the form of the Authorization header, which the region then reads for itself.
+
+    Returns:
+        The bearer token.
 
     Raises:
         BabySeaError: AUTHENTICATION_REQUIRED without a bearer token, AUTHENTICATION_FAILED with one that can be no
@@ -49,3 +53,4 @@ def check_bearer(headers: Headers) -> None:
         raise BabySeaError(error_reason_pb2.ERROR_REASON_AUTHENTICATION_REQUIRED)
     if len(values) > 1 or not _SENDABLE.fullmatch(match[1]):
         raise BabySeaError(error_reason_pb2.ERROR_REASON_AUTHENTICATION_FAILED)
+    return match[1]

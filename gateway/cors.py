@@ -1,4 +1,8 @@
-"""Browsers: any origin may call with a key of its own; there are no cookies to abuse."""
+"""Browsers: any origin may call with a key or a session of its own.
+
+No reply allows credentials, so no other origin's script ever reads what a cookie opened; what a cookie may change,
+`gateway.session` guards.
+"""
 
 from __future__ import annotations
 
@@ -27,7 +31,7 @@ def preflight() -> Response:
     return Response(
         status_code=204,
         headers={
-            "Access-Control-Allow-Methods": "GET, HEAD, POST, DELETE",
+            "Access-Control-Allow-Methods": "GET, HEAD, POST, PUT, PATCH, DELETE",
             "Access-Control-Allow-Headers": f"Authorization, Content-Type, Accept, Range, Idempotency-Key, traceparent, {_SDK}",
             "Access-Control-Max-Age": "7200",
         },

@@ -88,6 +88,7 @@ class Edge:
             region=region_of(scope),
             address=client_address(peer, headers.getlist("x-forwarded-for"), self._trusted_hops),
             headers=headers,
+            scope=scope,
         )
         scope[SCOPE_KEY] = exchange
         return exchange

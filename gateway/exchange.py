@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from starlette.datastructures import Headers
 from starlette.requests import Request
+from starlette.types import Scope
 
 from gateway.limits import RateFacts
 from kit.errors import BabySeaError
@@ -29,6 +30,14 @@ class Exchange:
     """Client's address; empty when the connection has none."""
     headers: Headers
     """Request headers."""
+    credential: str | None = None
+    """Authorization that the region is shown, once the route has accepted one; None shows none."""
+    scope: Scope = field(default_factory=dict, repr=False)
+    """ASGI scope, which knows the route once there is one."""
+    began_millis: int = field(default_factory=lambda: time.time_ns() // 1_000_000)
+    """Unix milliseconds at which the request began."""
+    refused: str = ""
+    """Public code that the client gets should the region find the request invalid; empty for the region's own."""
     started: float = field(default_factory=time.perf_counter)
     """Monotonic seconds at which the request began."""
     traceparent: str = ""

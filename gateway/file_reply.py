@@ -101,7 +101,7 @@ class FileReply(Response):
         if self._wish.head:
             await send({"type": "http.response.body", "body": b""})
             return
-        await _until_gone(_pass_on(answers, length, send), receive)
+        await until_gone(_pass_on(answers, length, send), receive)
 
     async def _usable_part(self) -> ByteRange | None:
         """The range, unless the client's part belongs to another version of the file."""
@@ -194,7 +194,7 @@ async def _pass_on(answers: Answers, length: int, send: Send) -> None:
         await send({"type": "http.response.body", "body": b""})
 
 
-async def _until_gone(work: Coroutine[None, None, None], receive: Receive) -> None:
+async def until_gone(work: Coroutine[None, None, None], receive: Receive) -> None:
     """Does the work, or gives it up when the client leaves."""
     working = asyncio.create_task(work)
     leaving = asyncio.create_task(_disconnected(receive))

@@ -8,6 +8,7 @@ from starlette.datastructures import Headers
 
 from gateway.exchange import Exchange
 from gateway.limits import RateFacts
+from gateway.request_facts import request_facts
 from kit.rpc import (
     CLIENT_ADDRESS,
     DATABASE_MILLIS,
@@ -36,7 +37,7 @@ def metadata_of(
 
     Args:
         exchange: the request.
-        service_token: the gateway's identity; empty sends none, and then no address either, as it would not be believed.
+        service_token: the gateway's identity; empty sends none, and then no address and no route either, as they would not be believed.
         traceparent: of the span of this very call.
         authorization: the client's own header, unchanged; None for a call that is not made for a key.
     """
@@ -44,6 +45,7 @@ def metadata_of(
     if service_token:
         metadata.append((SERVICE_TOKEN, service_token))
         metadata.append((CLIENT_ADDRESS, exchange.address))
+        metadata += request_facts(exchange)
     if traceparent:
         metadata.append(("traceparent", traceparent))
     if authorization is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import logging
 import socket
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
@@ -39,6 +40,8 @@ async def listening(
 
 
 def _config(app: ASGIApp, drain_seconds: float) -> uvicorn.Config:
+    # Its lines hold paths, and with them tokens of letters and files; no handler anywhere may see them.
+    logging.getLogger("uvicorn.access").disabled = True
     return uvicorn.Config(
         app,
         http="httptools",

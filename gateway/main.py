@@ -85,7 +85,12 @@ async def serving(settings: Settings, *, clock: Clock | None = None) -> AsyncIte
     _check(settings, targets, served)
     upstreams = _open(targets, tokens, {region: _tls(settings, region) for region in targets})
     try:
-        app = create_app(upstreams, trusted_hops=settings.trusted_hops, clock=clock)
+        app = create_app(
+            upstreams,
+            trusted_hops=settings.trusted_hops,
+            clock=clock,
+            production=settings.mode == "production",
+        )
         sockets = bind(served, loopback_only=settings.mode == "embedded")
         async with listening(app, sockets, drain_seconds=settings.drain_seconds):
             yield RunningGateway({region: url_of(bound) for region, bound in sockets.items()})

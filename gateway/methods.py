@@ -1,4 +1,4 @@
-"""Every regional call that the gateway can make, in one place."""
+"""Every regional call that the routes for programs make; those of people stand in `gateway.member_methods`."""
 
 from __future__ import annotations
 

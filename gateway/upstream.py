@@ -1,4 +1,4 @@
-"""One region as the gateway sees it: a channel, an identity, and calls that carry the caller's own key."""
+"""One region as the gateway sees it: a channel, an identity, and calls that carry the caller's own credential."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ class Upstream:
     async def call(
         self, exchange: Exchange, method: Method[Q, R], request: Q, *, seconds: float | None = None
     ) -> R:
-        """Makes one call for the caller's key.
+        """Makes one call for the caller, with the credential that the route accepted.
 
         Args:
             exchange: the request that the call is made for; learns the limits and timings that come back.
@@ -81,7 +81,7 @@ class Upstream:
         """
         send = self._unary(method)
         with call_span(method) as span:
-            metadata = self._metadata(exchange, exchange.headers["authorization"])
+            metadata = self._metadata(exchange, exchange.credential)
             call = send(request, metadata=metadata, timeout=min(exchange.remaining(), seconds or 60.0))
             try:
                 answer: R = await call
@@ -96,7 +96,7 @@ class Upstream:
     async def stream(
         self, exchange: Exchange, method: Method[Q, R], request: Q
     ) -> AsyncIterator[AsyncIterator[R]]:
-        """The answers of a streaming call made with the gateway's own identity; leaving ends the call.
+        """The answers of a streaming call, made for the caller if the route accepted a credential; leaving ends the call.
 
         Raises:
             RegionError: while iterating, when the region refuses or the stream breaks.
@@ -107,7 +107,7 @@ class Upstream:
             response_deserializer=method.response.FromString,
         )
         with call_span(method) as span:
-            call = open_stream(request, metadata=self._metadata(exchange, None))
+            call = open_stream(request, metadata=self._metadata(exchange, exchange.credential))
             try:
                 yield self._answers(exchange, method, call)
                 end_call(span, 0)
@@ -220,6 +220,7 @@ async def refuse(
     Returns:
         `error`, or what the region objects to first.
     """
+    exchange.refused = error.spec.bse_code
     try:
         await upstream.call(exchange, method, unacceptable)
     except RegionError as first:

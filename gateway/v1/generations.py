@@ -35,6 +35,7 @@ router = v1_router()
 _DEFAULT_LIMIT = 50
 _MOST = 100
 _FARTHEST = 2**31 - 1
+_ABSENT = BabySeaError(error_reason_pb2.ERROR_REASON_GENERATION_NOT_FOUND)
 
 
 @router.get(
@@ -70,6 +71,7 @@ async def list_generations(request: Request) -> Response:
 async def get_generation(request: Request, generation_id: str) -> Response:
     """One generation."""
     exchange = exchange_of(request)
+    exchange.refused = _ABSENT.spec.bse_code
     question = generation.GetGenerationRequest(generation_id=generation_id)
     try:
         answer = await upstream_of(request).call(exchange, GET_GENERATION, question)
@@ -82,6 +84,7 @@ async def get_generation(request: Request, generation_id: str) -> Response:
 async def get_timeline(request: Request, generation_id: str) -> Response:
     """What became of one generation: every state change, attempt and decision, oldest first."""
     exchange = exchange_of(request)
+    exchange.refused = _ABSENT.spec.bse_code
     question = generation.GetTimelineRequest(generation_id=generation_id)
     try:
         answer = await upstream_of(request).call(exchange, GET_TIMELINE, question)
@@ -94,6 +97,7 @@ async def get_timeline(request: Request, generation_id: str) -> Response:
 async def delete_generation(request: Request, generation_id: str) -> Response:
     """Removes a generation and its files; one that has not ended is canceled first."""
     exchange = exchange_of(request)
+    exchange.refused = _ABSENT.spec.bse_code
     question = generation.DeleteGenerationRequest(generation_id=generation_id)
     try:
         answer = await upstream_of(request).call(exchange, DELETE_GENERATION, question)
@@ -110,6 +114,7 @@ async def delete_generation(request: Request, generation_id: str) -> Response:
 async def cancel_generation(request: Request, generation_id: str) -> Response:
     """Ends a generation that has not ended and returns its credits."""
     exchange = exchange_of(request)
+    exchange.refused = _ABSENT.spec.bse_code
     question = generation.CancelGenerationRequest(generation_id=generation_id)
     try:
         answer = await upstream_of(request).call(exchange, CANCEL_GENERATION, question)

@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from typing import TypeVar
 
 from starlette.datastructures import QueryParams
 
 from kit.errors import invalid
+
+W = TypeVar("W")
 
 _WHOLE = re.compile(r"-?[0-9]+")
 _NUMBER = re.compile(r"-?[0-9]+(?:\.[0-9]+)?")
@@ -60,16 +65,46 @@ def truth(query: QueryParams, name: str) -> bool | None:
     return text == "true"
 
 
-def text(query: QueryParams, name: str) -> str:
-    """A text parameter; empty when absent.
+def text(query: QueryParams, name: str, *, most: int = _TEXT_LENGTH) -> str:
+    """A text parameter of at most `most` characters; empty when absent.
 
     Raises:
         BabySeaError: INVALID_INPUT when it is too long or holds a character that cannot be stored.
     """
     value = _only(query, name) or ""
-    if len(value) > _TEXT_LENGTH or "\x00" in value:
+    if len(value) > most or "\x00" in value:
         raise invalid(name, f"{name} is not valid.")
     return value
+
+
+def word(query: QueryParams, name: str, words: Mapping[str, W], *, default: W) -> W:
+    """What one of a few words stands for; the default when absent.
+
+    Raises:
+        BabySeaError: INVALID_INPUT for another word.
+    """
+    text = _only(query, name)
+    if text is None:
+        return default
+    if text not in words:
+        raise invalid(name, f"{name} must be {' or '.join(words)}.")
+    return words[text]
+
+
+def instant(query: QueryParams, name: str) -> datetime | None:
+    """A time as ISO 8601 text, in UTC where it has no offset; None when absent.
+
+    Raises:
+        BabySeaError: INVALID_INPUT when it is none.
+    """
+    text = _only(query, name)
+    if text is None:
+        return None
+    try:
+        found = datetime.fromisoformat(text)
+        return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
+    except (ValueError, OverflowError):
+        raise invalid(name, f"{name} must be a time such as 2026-11-22T08:00:00Z.") from None
 
 
 def _only(query: QueryParams, name: str) -> str | None:

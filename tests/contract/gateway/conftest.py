@@ -19,6 +19,7 @@ from kit.settings import Settings
 from kit.telemetry import configure_telemetry
 from tests.contract.gateway import fake_region
 from tests.contract.gateway.fake_region import KEY, TOKEN, Region
+from tests.contract.gateway.members import People
 
 PROMPT = {"generation_prompt": "a lighthouse"}
 IMAGE = "/v1/generate/image/bfl/flux-schnell"
@@ -56,7 +57,7 @@ async def running(tmp_path: Path, **settings: Any) -> AsyncIterator[World]:
     token = tmp_path / "service.token"
     token.write_text(TOKEN + "\n")
     us, eu = Region("us"), Region("eu")
-    servers = [await fake_region.start(us), await fake_region.start(eu)]
+    servers = [await fake_region.start(region, People(region)) for region in (us, eu)]
     clock = FixedClock(datetime(2026, 11, 22, 1, 2, 10, tzinfo=UTC))
     values: dict[str, Any] = {
         "gateway_listen": "us=127.0.0.1:0,eu=127.0.0.1:0",
