@@ -11,7 +11,7 @@ TEST := $(VENV)/.test.stamp
 DEV := $(VENV)/.dev.stamp
 ANALYTICS := $(VENV)/.analytics.stamp
 
-.PHONY: help setup demo test check proto baseline format docs tools bench-admission clean
+.PHONY: help setup demo test faults check proto baseline format docs tools bench-admission bench-enumeration bench-logs soak clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -23,6 +23,10 @@ demo: $(RUN) ## Run the main job: images and videos in two regions, paid for and
 
 test: $(TEST) ## Run every test that needs no extra install (under 10 minutes on 2 cores)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+
+faults: $(TEST) ## Kill server and worker at every fault point, then run the slow tests (about 20 minutes)
+	$(BIN)/python -m tests.faults
+	$(BIN)/python -m pytest -m slow tests/integration tests/faults
 
 check: $(DEV) $(TEST) ## Formatting, lints, types, architecture and contracts
 	$(BIN)/ruff format --check .
@@ -53,6 +57,15 @@ tools: ## Install a pinned grpcurl into .tools (needs Go)
 
 bench-admission: $(TEST) ## Requests per second and latency of admission, through gateway and server
 	$(BIN)/python -m tests.bench.admission
+
+soak: $(TEST) ## Ten minutes of load, kills and database restarts, then what was kept (ARGS="--minutes 2" for less)
+	$(BIN)/python -m tests.faults.soak $(ARGS)
+
+bench-logs: $(TEST) ## Latency of admission beside 2,000 request log rows a second
+	$(BIN)/python -m tests.bench.logs
+
+bench-enumeration: $(TEST) ## Whether the time of an answer tells that an e-mail has an account
+	$(BIN)/python -m tests.bench.enumeration
 
 clean: ## Remove everything that these targets made, except .babysea
 	rm -rf $(VENV) .tools .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -24,6 +24,7 @@ class Operator:
     """The services of one region, called with the operator's token: `call(operator.ledger.get_balance, request)`."""
 
     accounts = BlockingClient.accounts
+    settings = BlockingClient.settings
     keys = BlockingClient.keys
     ledger = BlockingClient.ledger
 

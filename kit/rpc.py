@@ -20,6 +20,19 @@ SERVICE_TOKEN = "x-babysea-service"  # noqa: S105
 CLIENT_ADDRESS = "x-babysea-client-address"
 """Metadata key of the customer's address; believed only from a caller with a service identity."""
 
+ROUTE = "x-babysea-route"
+"""Metadata key of the REST request's method and the template of its path, for example "GET /v1/content/{generation_id}";
+believed only from a caller with a service identity, as are the next three."""
+
+QUERY = "x-babysea-query"
+"""Metadata key of the REST request's known query parameters; no free text."""
+
+BEGAN = "x-babysea-began"
+"""Metadata key of the Unix milliseconds at which the REST request began: the same in every call made for it."""
+
+REFUSED = "x-babysea-refused"
+"""Metadata key of the public code that the client gets should the region find the request invalid."""
+
 RATE_LIMIT_LIMIT = "x-ratelimit-limit"
 """Trailing metadata: requests per window of the account."""
 

@@ -36,6 +36,10 @@ class Settings(BaseSettings):
     worker_database_url: SecretStr = Field(
         SecretStr(""), description="PostgreSQL URL of the role babysea_worker."
     )
+    logs_database_url: SecretStr = Field(
+        SecretStr(""),
+        description="PostgreSQL URL of the role babysea_logger, of the regional server; empty keeps no request log.",
+    )
     admin_database_url: SecretStr = Field(
         SecretStr(""),
         description="PostgreSQL URL of a role that may run migrations; only `babysea migrate` needs it.",
@@ -67,6 +71,15 @@ class Settings(BaseSettings):
     max_concurrent_rpcs: int = Field(500, ge=1, description="Calls in progress per process; more are shed.")
     drain_seconds: float = Field(10.0, ge=0, description="Time given to calls in progress when stopping.")
     bcrypt_cost: int = Field(10, ge=4, le=14, description="bcrypt cost of new API keys.")
+    argon2_memory_kib: int = Field(
+        65536, ge=64, le=1048576, description="Memory in KiB that hashing a person's password takes."
+    )
+    argon2_passes: int = Field(3, ge=1, le=20, description="Passes over that memory per password.")
+    oidc_providers: str = Field(
+        "",
+        description="OpenID providers for sign-in, a JSON list of objects with name, issuer, client_id, redirect_uri and, "
+        "where they are needed, client_secret_file and scopes.",
+    )
     api_base_url: str = Field(
         "http://127.0.0.1:8080", description="Public base URL of this region's API; file URLs begin with it."
     )
@@ -99,7 +112,7 @@ class Settings(BaseSettings):
     )
     fault_points: str = Field(
         "",
-        description="Test builds only: names of the points at which this process kills itself. Empty in normal runs.",
+        description="Tests only: fault points that obey orders to end this process, joined by commas, or all.",
     )
     audit_seconds: float = Field(
         300.0,
@@ -119,6 +132,23 @@ class Settings(BaseSettings):
     replicate_token: SecretStr = Field(SecretStr(""), description="Replicate API token of this region.")
     fal_base_url: str = Field("https://queue.fal.run", description="Fal's queue API.")
     fal_key: SecretStr = Field(SecretStr(""), description="Fal API key of this region.")
+
+    # Notices
+    dashboard_base_url: str = Field(
+        "http://127.0.0.1:8080", description="Base URL of this region's pages; links in e-mails lead there."
+    )
+    smtp_url: SecretStr = Field(
+        SecretStr(""),
+        description="Mail server, smtp://user:password@host:587 (with STARTTLS) or smtps://…; empty writes e-mails to "
+        "files in data_dir.",
+    )
+    smtp_ca_file: Path | None = Field(
+        None, description="PEM certificates by which the mail server is checked; the system's when empty."
+    )
+    mail_from: str = Field(
+        "BabySea <no-reply@babysea.ai>",
+        description="Address, with or without a name, that e-mails come from.",
+    )
 
     # Telemetry
     trace_sample_ratio: float = Field(1.0, ge=0, le=1, description="Share of traces that are recorded.")

@@ -1,4 +1,4 @@
-"""Generates the pages that are made from code: docs/configuration.md, docs/errors.md and docs/cli.md.
+"""Generates the pages that are made from code: docs/configuration.md, errors.md, cli.md and personal-data.md.
 
 Usage: docs.py generate | check
 `check` fails when a page is stale.
@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from pydantic_core import PydanticUndefined
@@ -17,6 +17,7 @@ from pydantic_core import PydanticUndefined
 from cli.main import parser
 from kit.errors import all_specs
 from kit.settings import Settings
+from server.privacy.inventory import Inventory, PersonalColumn, Store, Table, load_inventory
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
@@ -148,11 +149,111 @@ def _cell(of: argparse.ArgumentParser, action: argparse.Action) -> str:
     return f"{meaning} **Required.**".strip() if action.required and action.option_strings else meaning
 
 
+def personal_data() -> str:
+    """What is kept of people, from the inventory."""
+    inventory = load_inventory()
+    lines = [
+        "# Personal data",
+        "",
+        "Made by `make docs` from `server/privacy/data/inventory/`; a test holds it against a migrated database. A column that is",
+        "not named here holds an id, a number, a time or a word of ours.",
+        "",
+        "* **Subject**: `person` signs in; `customer` is the account; `end_user` is whoever a customer's content is about;",
+        "  `visitor` has not signed in.",
+        "* **Protection**: sealed with AES-256-GCM under the data key of the person (`person_key`), of the account",
+        "  (`account_key`) or of whatever the row names (`row_key`); `keyed_hash` compares without reading; `one_way` is a",
+        "  password hash; `pseudonym` is a random id; `plain` is readable, and says why.",
+        "* **Erasure**: `row` removes it; `key` destroys the key that opens it; `retention` leaves it to its time; `kept` keeps",
+        "  it, without a way back to the person where a keyed hash or an id is all that there is.",
+        "",
+        "## Purposes",
+        "",
+        "| purpose | what for | lawful basis |",
+        "|---|---|---|",
+        *(f"| {name} | {each.about} | {each.basis} |" for name, each in inventory.purposes.items()),
+        "",
+        "## Retention",
+        "",
+        "| retention | how long | removed by |",
+        "|---|---|---|",
+        *(
+            f"| {name} | {each.about} | {_code(each.enforced_by) or 'nothing yet'} |"
+            if each.kind != "lasting"
+            else f"| {name} | {each.about} | |"
+            for name, each in inventory.retentions.items()
+        ),
+        "",
+        "## Tables",
+        "",
+        "| table | what | retention | erasure | data export |",
+        "|---|---|---|---|---|",
+        *(
+            f"| `{name}` | {each.about} | {each.retention} | {each.erasure} | {each.export} |"
+            for name, each in sorted(inventory.tables.items())
+        ),
+        "",
+        "## Personal columns",
+        "",
+        "| column | subject | purpose | protection | exported |",
+        "|---|---|---|---|---|",
+        *_personal_columns(inventory),
+        "",
+        "## Readable, and why",
+        "",
+        *(f"* `{name}`: {each.why}" for name, _, each in _columns(inventory) if each.why),
+    ]
+    for title, stores in (
+        ("Cache keys", inventory.caches),
+        ("Folders", inventory.folders),
+        ("Topics", inventory.topics),
+    ):
+        lines += _stores(title, stores)
+    return "\n".join(lines) + "\n"
+
+
+def _columns(inventory: Inventory) -> Iterator[tuple[str, Table, PersonalColumn]]:
+    for name, table in sorted(inventory.tables.items()):
+        for column, personal in table.personal.items():
+            yield f"{name}.{column}", table, personal
+
+
+def _personal_columns(inventory: Inventory) -> Iterator[str]:
+    for name, table, each in _columns(inventory):
+        exported = "yes" if table.export and each.export else "no"
+        yield f"| `{name}` | {each.subject} | {each.purpose} | {each.protection} | {exported} |"
+
+
+def _stores(title: str, stores: Mapping[str, Store]) -> list[str]:
+    if not stores:
+        return ["", f"## {title}", "", "There are none."]
+    rows = [
+        f"| `{name}` | {each.about} | {each.holds} | {'yes' if each.personal else 'no'} | {each.retention} |"
+        for name, each in stores.items()
+    ]
+    return [
+        "",
+        f"## {title}",
+        "",
+        "| where | what | holds | personal data | retention |",
+        "|---|---|---|---|---|",
+        *rows,
+    ]
+
+
+def _code(text: str) -> str:
+    return re.sub(r"\b[a-z]+\.[a-z_]+\b", lambda found: f"`{found[0]}`", text)
+
+
 def _text(text: str | None) -> str:
     return re.sub(r"\s+", " ", text or "").strip()
 
 
-PAGES = {"configuration.md": configuration, "errors.md": errors, "cli.md": command_line}
+PAGES = {
+    "configuration.md": configuration,
+    "errors.md": errors,
+    "cli.md": command_line,
+    "personal-data.md": personal_data,
+}
 
 
 def main() -> None:

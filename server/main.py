@@ -12,6 +12,7 @@ from opentelemetry.instrumentation.asyncpg import AsyncPGInstrumentor
 from kit.logs import configure_logs
 from kit.settings import Settings
 from kit.telemetry import configure_telemetry
+from server.runtime.fault_points import arm
 from server.runtime.lifecycle import RunningServer, serve
 from server.services import SERVICES, ServiceFactory
 
@@ -33,6 +34,7 @@ def run(
         StartError: it cannot start; the message is one sentence that says what to do.
     """
     configure_logs(settings.log_level)
+    arm(settings)
     telemetry = configure_telemetry(
         "server",
         region=settings.region,

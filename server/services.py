@@ -42,8 +42,44 @@ def _accounts(shared: Dependencies) -> Service:
     )
 
 
+def _identity(shared: Dependencies) -> Service:
+    from babysea.accounts.v1 import identity_service_pb2_grpc as rpc
+    from server.accounts.identity.assembly import identity_parts
+
+    parts = identity_parts(shared)
+    return Service(
+        "babysea.accounts.v1.IdentityService",
+        lambda server: rpc.add_IdentityServiceServicer_to_server(parts.servicer, server),
+        close=parts.close,
+    )
+
+
+def _teams(shared: Dependencies) -> Service:
+    from babysea.accounts.v1 import team_service_pb2_grpc as rpc
+    from server.accounts.teams.assembly import teams_parts
+    from server.accounts.teams.servicer import TeamServicer
+
+    servicer = TeamServicer(teams_parts(shared))
+    return Service(
+        "babysea.accounts.v1.TeamService",
+        lambda server: rpc.add_TeamServiceServicer_to_server(servicer, server),
+    )
+
+
+def _settings(shared: Dependencies) -> Service:
+    from babysea.accounts.v1 import settings_service_pb2_grpc as rpc
+    from server.accounts.settings.servicer import SettingsServicer
+
+    servicer = SettingsServicer(shared.databases, shared.envelope)
+    return Service(
+        "babysea.accounts.v1.SettingsService",
+        lambda server: rpc.add_SettingsServiceServicer_to_server(servicer, server),
+    )
+
+
 def _keys(shared: Dependencies) -> Service:
     from babysea.keys.v1 import key_service_pb2_grpc as rpc
+    from server.keys.notices import KeyNotices
     from server.keys.servicer import KeyServicer
 
     servicer = KeyServicer(
@@ -52,6 +88,7 @@ def _keys(shared: Dependencies) -> Service:
         shared.verifier,
         shared.settings.region,
         shared.clock,
+        KeyNotices(shared.databases.app, shared.envelope, shared.clock, shared.settings.region),
         shared.limits.peek if shared.limits is not None else None,
     )
     return Service(
@@ -106,13 +143,54 @@ def _files(shared: Dependencies) -> Service:
     )
 
 
+def _consent(shared: Dependencies) -> Service:
+    from babysea.privacy.v1 import consent_service_pb2_grpc as rpc
+    from server.privacy.servicer import ConsentServicer
+
+    servicer = ConsentServicer(shared.databases.app, shared.envelope, shared.clock)
+    return Service(
+        "babysea.privacy.v1.ConsentService",
+        lambda server: rpc.add_ConsentServiceServicer_to_server(servicer, server),
+    )
+
+
+def _notifications(shared: Dependencies) -> Service:
+    from babysea.notifications.v1 import notification_service_pb2_grpc as rpc
+    from server.notifications.servicer import NotificationServicer
+
+    servicer = NotificationServicer(
+        shared.databases.app, shared.databases.worker, shared.envelope, shared.clock
+    )
+    return Service(
+        "babysea.notifications.v1.NotificationService",
+        lambda server: rpc.add_NotificationServiceServicer_to_server(servicer, server),
+    )
+
+
+def _logs(shared: Dependencies) -> Service:
+    from babysea.logs.v1 import log_service_pb2_grpc as rpc
+    from server.logs.reading import LogReading
+    from server.logs.servicer import LogServicer
+
+    servicer = LogServicer(LogReading(shared.databases.app, shared.settings.region, shared.clock))
+    return Service(
+        "babysea.logs.v1.LogService", lambda server: rpc.add_LogServiceServicer_to_server(servicer, server)
+    )
+
+
 SERVICES: Mapping[str, ServiceFactory] = {
     "accounts": _accounts,
+    "identity": _identity,
+    "teams": _teams,
+    "settings": _settings,
     "keys": _keys,
     "ledger": _ledger,
     "routing": _routing,
     "generation": _generation,
     "files": _files,
+    "logs": _logs,
+    "notifications": _notifications,
+    "consent": _consent,
 }
 """Factory by the name that `--services` takes. A factory imports its service, so that others cost nothing."""
 

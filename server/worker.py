@@ -16,6 +16,7 @@ from opentelemetry.instrumentation.asyncpg import AsyncPGInstrumentor
 from kit.logs import configure_logs
 from kit.settings import Settings
 from kit.telemetry import configure_telemetry
+from server.accounts.tokens import reset_token_maker
 from server.generation.deletion import FileRemoval
 from server.generation.execution import store
 from server.generation.execution.executor import Executor, ExecutorSettings
@@ -25,9 +26,14 @@ from server.generation.execution.step import Stepper
 from server.generation.storage import OutputStore
 from server.ledger.auditing import Auditor
 from server.ledger.reconciliation import Reconciler
+from server.notifications.assembly import open_sender
+from server.notifications.low_balance import LowBalance
+from server.notifications.sending import Forgetting
+from server.privacy.consents import consented
 from server.providers.registry import open_providers
 from server.runtime.combiner import Combiner
 from server.runtime.dependencies import Dependencies, open_dependencies
+from server.runtime.fault_points import Point, arm, reach
 from server.runtime.upkeep import Upkeep
 
 _DOWNLOAD_SECONDS = 600.0
@@ -41,6 +47,7 @@ def run(settings: Settings) -> None:
         StartError: it cannot start; the message is one sentence that says what to do.
     """
     configure_logs(settings.log_level)
+    arm(settings)
     telemetry = configure_telemetry(
         "worker",
         region=settings.region,
@@ -66,7 +73,10 @@ async def open_executor(shared: Dependencies) -> AsyncIterator[Executor]:
         _log.warning("providers without a credential are out: %s", ", ".join(providers.missing))
 
     async def settle(items: Sequence[store.Settlement]) -> Sequence[str]:
-        return await store.settle_many(shared.databases.admitter, items)
+        reach(Point.SETTLEMENT_DECIDING)
+        words = await store.settle_many(shared.databases.admitter, items)
+        reach(Point.SETTLEMENT_COMMITTED)
+        return words
 
     settlements = Combiner("settle", settle)
     engine = shared.databases.worker
@@ -111,6 +121,13 @@ async def _work_until_told(settings: Settings) -> None:
             Reconciler(engine),
             FileRemoval(engine, OutputStore(settings.storage_url, settings.data_dir)),
             Auditor(engine, settings.audit_seconds),
+            open_sender(
+                shared,
+                make_reset_token=reset_token_maker(shared.envelope, shared.clock),
+                consented=consented,
+            ),
+            Forgetting(engine),
+            LowBalance(engine, shared.envelope),
         ):
             loop = asyncio.get_running_loop()
             for number in (signal.SIGTERM, signal.SIGINT):

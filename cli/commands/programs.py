@@ -183,7 +183,12 @@ def run_migrate(asked: argparse.Namespace) -> int:
     if asked.create_databases:
         create_databases({"BABYSEA_ADMIN_DATABASE_URL": admin, "BABYSEA_VAULT_DATABASE_URL": vault})
     reach({"BABYSEA_ADMIN_DATABASE_URL": admin, "BABYSEA_VAULT_DATABASE_URL": vault})
-    roles = (settings.database_url, settings.admitter_database_url, settings.worker_database_url)
+    roles = (
+        settings.database_url,
+        settings.admitter_database_url,
+        settings.worker_database_url,
+        settings.logs_database_url,
+    )
     from server.migrations.runner import upgrade
 
     upgrade(admin, vault, passwords_in([url.get_secret_value() for url in roles]))

@@ -26,9 +26,20 @@ _TUNABLE = tuple(
     for name in (
         *("LOG_LEVEL", "REFLECTION", "SERVICES", "MAX_CONCURRENT_RPCS", "DRAIN_SECONDS", "BCRYPT_COST"),
         *("CATALOG_DIR", "DATABASE_POOL_SIZE", "ADMITTER_POOL_SIZE", "WORKER_CONCURRENCY", "LEASE_SECONDS"),
-        *("TRACE_SAMPLE_RATIO", "OTLP_ENDPOINT", "TRUSTED_HOPS"),
+        *(
+            "TRACE_SAMPLE_RATIO",
+            "OTLP_ENDPOINT",
+            "TRUSTED_HOPS",
+            "FAULT_POINTS",
+            "ARGON2_MEMORY_KIB",
+            "ARGON2_PASSES",
+            "OIDC_PROVIDERS",
+        ),
     )
 )
+
+_MAIL = ("BABYSEA_SMTP_URL", "BABYSEA_SMTP_CA_FILE", "BABYSEA_MAIL_FROM")
+"""Settings of the worker, which sends the e-mails."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +83,7 @@ def for_server(
     return {
         **_regional(layout, plan, region, secrets, urls),
         "BABYSEA_VAULT_DATABASE_URL": urls.vault_roles["babysea_app"],
+        "BABYSEA_LOGS_DATABASE_URL": urls.roles["babysea_logger"],
         "BABYSEA_OPERATOR_TOKEN_FILE": str(layout.region(region).operator_token),
         "BABYSEA_GRPC_LISTEN": plan.servers(region)[number - 1],
     }
@@ -88,6 +100,9 @@ def for_worker(
         "BABYSEA_REPLICATE_TOKEN": f"r8_sandbox_{region}",
         "BABYSEA_FAL_BASE_URL": f"{plan.sandbox_url}/fal",
         "BABYSEA_FAL_KEY": f"sandbox:{region}",
+        # Links in e-mails lead to the region's own pages.
+        "BABYSEA_DASHBOARD_BASE_URL": plan.api_url(region),
+        **{name: os.environ[name] for name in _MAIL if name in os.environ},
     }
 
 

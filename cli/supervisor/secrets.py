@@ -13,7 +13,7 @@ from cli.errors import CliError
 from cli.supervisor.files import write_private
 from cli.supervisor.layout import RegionLayout
 
-ROLES = ("babysea_app", "babysea_admitter", "babysea_worker")
+ROLES = ("babysea_app", "babysea_admitter", "babysea_worker", "babysea_logger")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +41,10 @@ def ensure(place: RegionLayout) -> RegionSecrets:
         )
     _once(place, "service_token", lambda: "svc_" + secrets.token_urlsafe(32))
     _once(place, "operator_token", lambda: "op_" + secrets.token_urlsafe(32))
-    passwords = _once(
-        place, "passwords.json", lambda: json.dumps({role: secrets.token_urlsafe(24) for role in ROLES})
-    )
+    passwords = _passwords(place)
     key = _once(place, "master_key", lambda: base64.b64encode(os.urandom(32)).decode())
     valkey_password = _once(place, "valkey_password", lambda: secrets.token_urlsafe(24))
-    return RegionSecrets(key, _passwords(place, passwords), valkey_password)
+    return RegionSecrets(key, passwords, valkey_password)
 
 
 def read_token(place: RegionLayout) -> str:
@@ -71,10 +69,14 @@ def _once(place: RegionLayout, name: str, make: Callable[[], str]) -> str:
     return path.read_text(encoding="ascii").strip()
 
 
-def _passwords(place: RegionLayout, text: str) -> dict[str, str]:
+def _passwords(place: RegionLayout) -> dict[str, str]:
+    path = place.secrets / "passwords.json"
     try:
-        known = json.loads(text)
-        return {role: str(known[role]) for role in ROLES}
-    except (ValueError, KeyError, TypeError):
-        path = place.secrets / "passwords.json"
+        known = json.loads(_once(place, path.name, lambda: "{}"))
+        passwords = {role: str(known.get(role) or secrets.token_urlsafe(24)) for role in ROLES}
+    except (ValueError, AttributeError):
         raise CliError(f"The file {path} is damaged; remove it, and new passwords will be set.") from None
+    if passwords != known:
+        # At first, and when a newer version has a role more.
+        write_private(path, json.dumps(passwords) + "\n")
+    return passwords

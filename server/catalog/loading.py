@@ -29,7 +29,7 @@ def load_catalog(override_dir: Path | None = None) -> Catalog:
     """
     files = _files(override_dir)
     providers = read_providers(_read(_PROVIDERS, files[_PROVIDERS]))
-    plans, failures = read_plans(_read(_PLANS, files[_PLANS]))
+    plans, failures, welcome = read_plans(_read(_PLANS, files[_PLANS]))
     models: dict[str, Model] = {}
     for name in sorted(name for name in files if name.startswith(f"{_MODELS}/")):
         model = read_model(_read(name, files[name]), providers)
@@ -41,6 +41,7 @@ def load_catalog(override_dir: Path | None = None) -> Catalog:
         providers=MappingProxyType(dict(sorted(providers.items()))),
         plans=MappingProxyType(plans),
         pre_auth_failures_per_minute=failures,
+        welcome_micros=welcome,
     )
 
 

@@ -6,15 +6,16 @@ from server.catalog.table import Table
 from server.catalog.types import Plan, Retention
 
 
-def read_plans(file: Table) -> tuple[dict[str, Plan], int]:
-    """The plans by id, and the failed authentications that an address may make in a minute."""
+def read_plans(file: Table) -> tuple[dict[str, Plan], int, int]:
+    """The plans by id, the failed authentications that an address may make in a minute, and the welcome credit."""
     failures = file.whole("pre_auth_failures_per_minute", 1)
+    welcome = file.money("welcome_credit", zero=True)
     plans_table = file.table("plans")
     plans = {plan_id: _read_plan(plan_id, plans_table.table(plan_id)) for plan_id in plans_table.names()}
     if not plans:
         raise file.error("plans", "must hold at least one plan")
     file.finish()
-    return plans, failures
+    return plans, failures, welcome
 
 
 def _read_plan(plan_id: str, table: Table) -> Plan:

@@ -228,6 +228,8 @@ class Catalog:
     plans: Mapping[str, Plan]
     pre_auth_failures_per_minute: int
     """Failed authentications that one address may make in a minute."""
+    welcome_micros: int
+    """Credit of a new personal account in micro-dollars, once per verified e-mail and region; 0 for none."""
 
     def model(self, identifier: str) -> Model:
         """The model of that identifier.

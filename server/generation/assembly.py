@@ -21,6 +21,7 @@ from server.generation.watching import Changes, Watching
 from server.runtime.combiner import Combiner
 from server.runtime.database_errors import is_locked
 from server.runtime.dependencies import Dependencies
+from server.runtime.fault_points import Point, reach
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +40,10 @@ def generation_parts(shared: Dependencies) -> GenerationParts:
     databases = shared.databases
 
     async def admit(items: Sequence[store.Admission]) -> Sequence[store.Verdict]:
-        return await store.admit_many(databases.admitter, items)
+        reach(Point.ADMISSION_DECIDING)
+        verdicts = await store.admit_many(databases.admitter, items)
+        reach(Point.ADMISSION_COMMITTED)
+        return verdicts
 
     combiner = Combiner("admit", admit, stops_its_key=is_locked)
     reading = Reading(databases.app, Records(shared.envelope, _signer(shared), shared.clock))

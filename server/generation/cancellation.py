@@ -14,6 +14,7 @@ from kit.errors import BabySeaError
 from server.generation import store
 from server.generation.reading import Reading
 from server.runtime.database import tenant_transaction
+from server.runtime.fault_points import Point, reach
 
 _TELLING_SECONDS = 1.5
 """How long the answer waits to learn whether a cancel call reached the provider."""
@@ -62,6 +63,7 @@ class Cancellation:
                 account_id, generation_id
             )  # a deleted one is as absent as one that never was
             raise BabySeaError(error_reason_pb2.ERROR_REASON_GENERATION_NOT_CANCELABLE)
+        reach(Point.CANCEL_COMMITTED)
         sent = await self._told(account_id, generation_id) if running else False
         record = await self._reading.get(account_id, generation_id)
         return Canceled(record.generation, sent)

@@ -12,6 +12,7 @@ from babysea.common.v1 import error_reason_pb2
 from kit.errors import BabySeaError
 from server.generation import store
 from server.generation.storage import OutputStore, StorageError
+from server.runtime.fault_points import Point, reach
 from server.runtime.repeating import Repeating
 
 _IDLE_SECONDS = 1.0
@@ -39,6 +40,7 @@ class Deletion:
         word, files = await asyncio.shield(store.delete(self._admitter, account_id, generation_id))
         if word != "deleted":
             raise BabySeaError(error_reason_pb2.ERROR_REASON_GENERATION_NOT_FOUND)
+        reach(Point.DELETE_COMMITTED)
         return files
 
 
@@ -70,10 +72,12 @@ class FileRemoval(Repeating):
         """
         due = await store.take_removals(self._engine, _BATCH, _LEASE_SECONDS)
         for removal in due:
+            reach(Point.REMOVAL_TAKEN)
             try:
                 await self._outputs.clear(removal.account_id, removal.generation_id)
             except StorageError:
                 _log.warning("files of a deleted generation could not be removed yet")
                 continue
+            reach(Point.REMOVAL_CLEARED)
             await store.note_removed(self._engine, removal.generation_id, self._again_seconds)
         return len(due)

@@ -12,12 +12,15 @@ from babysea.common.v1 import error_reason_pb2
 from kit.clock import Clock
 from kit.errors import BabySeaError, invalid
 from kit.ids import uuid7
+from server.accounts.holding import hold_right
 from server.keys import store
 from server.keys.allowlist import normalised
 from server.keys.hashing import KeyHasher
+from server.keys.notices import KeyNotices
 from server.keys.scopes import chosen_scopes
 from server.keys.secrets import new_key
 from server.keys.store import KeyRecord
+from server.logs.activity import note_activity
 from server.runtime.database import tenant_transaction
 from server.runtime.names import checked_name
 
@@ -34,8 +37,12 @@ async def create_key(
     scopes: Sequence[str],
     allowlist: Sequence[str],
     expires_at: datetime | None,
+    actor: UUID | None = None,
+    notices: KeyNotices | None = None,
 ) -> tuple[KeyRecord, str]:
     """A new key of an account, and the key itself, which cannot be read again.
+
+    `actor` is the member who makes it, and `notices` tells the account's owners.
 
     Raises:
         BabySeaError: INVALID_INPUT naming the field; ACCOUNT_NOT_FOUND; SERVICE_UNAVAILABLE when too many keys are
@@ -49,7 +56,10 @@ async def create_key(
     key = new_key(region)
     # Hashed before the transaction begins: bcrypt is slow, and a connection is dear.
     key_hash = await hasher.hash(key.secret)
+    told = await notices.account(account_id) if notices is not None else None
     async with tenant_transaction(engine, account_id) as connection:
+        if actor is not None:
+            await hold_right(connection, account_id, actor, "keys.create")
         record = await store.insert_key(
             connection,
             key_id=uuid7(),
@@ -61,6 +71,16 @@ async def create_key(
             allowlist=addresses,
             expires_at=expires_at,
         )
-    if record is None:
-        raise BabySeaError(error_reason_pb2.ERROR_REASON_ACCOUNT_NOT_FOUND)
+        if record is None:
+            raise BabySeaError(error_reason_pb2.ERROR_REASON_ACCOUNT_NOT_FOUND)
+        await note_activity(
+            connection,
+            account_id=account_id,
+            actor=actor,
+            category="api_key",
+            action="created",
+            target=record.id,
+        )
+        if notices is not None:
+            await notices.created(connection, told, record)
     return record, key.whole()

@@ -19,13 +19,14 @@ from server.keys.deletion import delete_key
 from server.keys.explanation import Explainer, Peek, answer, asked
 from server.keys.hashing import KeyHasher
 from server.keys.listing import get_key, list_keys
+from server.keys.notices import KeyNotices
 from server.keys.revocation import revoke_key
 from server.keys.rotation import GRACE_HOURS, rotate_key
 from server.keys.shown import shown
 from server.keys.store import KeyRecord
 from server.keys.verification import KeyVerifier
 from server.runtime.context import RpcContext
-from server.runtime.identity import KeyHolder, key_holder
+from server.runtime.identity import KeyHolder, actor, key_holder
 from server.runtime.paging import page_info, page_of
 
 
@@ -39,14 +40,16 @@ class KeyServicer(key_service_pb2_grpc.KeyServiceServicer):
         verifier: KeyVerifier,
         region: str,
         clock: Clock,
+        notices: KeyNotices,
         peek: Peek | None = None,
     ) -> None:
-        """Takes what keys are made and verified with; `peek` tells where an account stands in its minute."""
+        """Takes what keys are made, told of and verified with; `peek` tells where an account stands in its minute."""
         self._engine = engine
         self._hasher = hasher
         self._verifier = verifier
         self._region = region
         self._clock = clock
+        self._notices = notices
         self._explainer = Explainer(engine, hasher, region, clock, peek)
 
     async def CreateKey(self, request: pb.CreateKeyRequest, context: RpcContext) -> pb.CreateKeyResponse:  # noqa: N802
@@ -62,6 +65,8 @@ class KeyServicer(key_service_pb2_grpc.KeyServiceServicer):
             scopes=request.scopes,
             allowlist=request.allowlist,
             expires_at=request.expires_at.ToDatetime(tzinfo=UTC) if request.HasField("expires_at") else None,
+            actor=actor(),
+            notices=self._notices,
         )
         return pb.CreateKeyResponse(key=self._shown(record), secret=secret)
 
@@ -74,10 +79,20 @@ class KeyServicer(key_service_pb2_grpc.KeyServiceServicer):
             page=page_info(page, found.total, found.next_token),
         )
 
+    async def GetKey(self, request: pb.GetKeyRequest, context: RpcContext) -> pb.GetKeyResponse:  # noqa: N802
+        """One key of an account."""
+        record = await get_key(self._engine, UUID(request.account_id), UUID(request.key_id))
+        return pb.GetKeyResponse(key=self._shown(record))
+
     async def RevokeKey(self, request: pb.RevokeKeyRequest, context: RpcContext) -> pb.RevokeKeyResponse:  # noqa: N802
         """Ends a key."""
         record = await revoke_key(
-            self._engine, self._verifier, UUID(request.account_id), UUID(request.key_id)
+            self._engine,
+            self._verifier,
+            UUID(request.account_id),
+            UUID(request.key_id),
+            actor=actor(),
+            notices=self._notices,
         )
         return pb.RevokeKeyResponse(key=self._shown(record))
 
@@ -92,6 +107,8 @@ class KeyServicer(key_service_pb2_grpc.KeyServiceServicer):
             account_id=UUID(request.account_id),
             key_id=UUID(request.key_id),
             grace_hours=request.grace_hours if request.HasField("grace_hours") else GRACE_HOURS,
+            actor=actor(),
+            notices=self._notices,
         )
         return pb.RotateKeyResponse(
             key=self._shown(done.key), secret=done.secret, rotated=self._shown(done.rotated)
@@ -99,7 +116,14 @@ class KeyServicer(key_service_pb2_grpc.KeyServiceServicer):
 
     async def DeleteKey(self, request: pb.DeleteKeyRequest, context: RpcContext) -> pb.DeleteKeyResponse:  # noqa: N802
         """Removes a key."""
-        await delete_key(self._engine, self._verifier, UUID(request.account_id), UUID(request.key_id))
+        await delete_key(
+            self._engine,
+            self._verifier,
+            UUID(request.account_id),
+            UUID(request.key_id),
+            actor=actor(),
+            notices=self._notices,
+        )
         return pb.DeleteKeyResponse()
 
     async def ExplainAccess(  # noqa: N802

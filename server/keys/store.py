@@ -51,6 +51,13 @@ _ROTATE = text(
     " expires_at = least(expires_at, cast(:until as timestamptz))"
     f" where account_id = :account and id = :id returning {_COLUMNS}"
 )
+_OWNED_NAME = text(
+    "select name_ct from accounts.account where id = :account and primary_owner is not null and deleted_at is null"
+)
+# The Primary Owner is an owner too.
+_OWNERS = text(
+    "select person_id from accounts.membership where account_id = :account and role = 'owner' order by person_id"
+)
 _DELETE = text("delete from keys.api_key where account_id = :account and id = :id returning public_id")
 
 
@@ -206,6 +213,19 @@ async def revoke_key(connection: AsyncConnection, account_id: UUID, key_id: UUID
     """Ends a key; the first revocation's time stands. None when the account has no such key."""
     row = (await connection.execute(_REVOKE, {"account": account_id, "id": key_id})).one_or_none()
     return None if row is None else _record(row)
+
+
+async def owned_name(connection: AsyncConnection, account_id: UUID) -> bytes | None:
+    """The sealed name of an account that has a Primary Owner; None when nobody has it."""
+    found: bytes | None = (
+        await connection.execute(_OWNED_NAME, {"account": account_id})
+    ).scalar_one_or_none()
+    return None if found is None else bytes(found)
+
+
+async def list_owners(connection: AsyncConnection, account_id: UUID) -> list[UUID]:
+    """The owners of an account, its Primary Owner among them."""
+    return [row.person_id for row in await connection.execute(_OWNERS, {"account": account_id})]
 
 
 def _record(row: Row[Any]) -> KeyRecord:

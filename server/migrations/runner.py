@@ -12,7 +12,7 @@ from alembic.config import Config
 
 HERE = Path(__file__).resolve().parent
 SQL = HERE / "sql"
-LOGIN_ROLES = ("babysea_app", "babysea_admitter", "babysea_worker")
+LOGIN_ROLES = ("babysea_app", "babysea_admitter", "babysea_worker", "babysea_logger")
 
 
 def upgrade(admin_url: str, vault_url: str, role_passwords: Mapping[str, str] | None = None) -> None:
@@ -37,9 +37,9 @@ async def _prepare(admin_url: str, vault_url: str, role_passwords: Mapping[str, 
     main = await asyncpg.connect(admin_url)
     try:
         await main.execute((SQL / "roles.sql").read_text())
-        # The vault is not for the admitter, so this grant is not among those that both databases get.
+        # The vault is not for these two, so this grant is not among those that both databases get.
         name = await main.fetchval("select quote_ident(current_database())")
-        await main.execute(f"grant connect on database {name} to babysea_admitter")
+        await main.execute(f"grant connect on database {name} to babysea_admitter, babysea_logger")
         for role in LOGIN_ROLES:
             if role in role_passwords:
                 # ALTER ROLE takes no parameters; quote_literal is the server's own quoting.

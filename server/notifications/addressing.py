@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -24,6 +25,10 @@ Consented = Callable[[AsyncConnection, UUID, str], Awaitable[bool]]
 """Whether a person consents to a purpose."""
 MakeResetToken = Callable[[AsyncConnection, UUID], Awaitable[str]]
 """Makes a one-time token for a person's password reset, in the caller's transaction."""
+
+
+_FRESH_RESET = timedelta(minutes=5)
+"""So old a letter may be whose attempt sends the token of the one before; what is left of its half an hour is enough."""
 
 
 class LostError(Exception):
@@ -70,7 +75,7 @@ class Addressing:
         self._consented = consented
         self._make_reset_token = make_reset_token
 
-    async def address(self, letter: Claimed) -> Addressed:
+    async def address(self, letter: Claimed, now: datetime) -> Addressed:
         """Whom a letter goes to, and its values.
 
         Raises:
@@ -85,7 +90,7 @@ class Addressing:
             try:
                 person_id, to = await self._recipient(connection, letter)
                 data_ct, sealed_by = letter.data_ct, letter.sealed_by
-                if data_ct is None or sealed_by is None:
+                if data_ct is None or sealed_by is None or _is_stale_reset(letter, now):
                     data_ct, sealed_by = await self._write_reset(connection, letter, person_id)
                 plain = await self._envelope.open(sealed_by, LETTER_DATA, letter.id, data_ct)
             except DataKeyGoneError as error:
@@ -123,7 +128,7 @@ class Addressing:
     async def _write_reset(
         self, connection: AsyncConnection, letter: Claimed, person_id: UUID | None
     ) -> tuple[bytes, UUID]:
-        """Makes the token of a reset and fixes it in the letter: every attempt sends the same one."""
+        """Makes the token of a reset and fixes it in the letter: attempts soon after send the same one."""
         if person_id is None:
             raise DroppedError("nobody")
         values = json.dumps({"token": await self._make_reset_token(connection, person_id)}).encode()
@@ -131,3 +136,8 @@ class Addressing:
         if not await store.settle_letter(connection, letter, person_id, data_ct):
             raise LostError
         return data_ct, person_id
+
+
+def _is_stale_reset(letter: Claimed, now: datetime) -> bool:
+    """Whether a token that an earlier attempt made may be over by now, as after an outage of the mail server."""
+    return letter.email_hash is not None and now - letter.created_at > _FRESH_RESET

@@ -133,7 +133,7 @@ class Sender(Repeating):
 
     async def _send(self, letter: Claimed, claimed_at: float) -> None:
         async with self._turns:
-            addressed = await self._addressing.address(letter)
+            addressed = await self._addressing.address(letter, self._clock.now())
         rendered = self._renderer.render(
             letter.template, letter.template_version, addressed.values, letter.created_at
         )

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from kit.clock import Clock, SystemClock
 from kit.settings import Settings
+from server.accounts.access import MemberAccess
+from server.accounts.identity.passwords import PasswordHasher
+from server.accounts.sessions import SessionVerifier
 from server.catalog import Catalog, CatalogError, load_catalog
 from server.keys.hashing import KeyHasher
 from server.keys.verification import KeyVerifier
@@ -29,12 +32,16 @@ class Dependencies:
     catalog: Catalog
     hasher: KeyHasher
     verifier: KeyVerifier
+    sessions: SessionVerifier
+    members: MemberAccess
+    passwords: PasswordHasher
     limits: AccountLimits | None = None
     """Requests per minute of accounts; None until the counters behind them are open."""
 
     async def close(self) -> None:
         """Finishes what is in the background, then closes every connection."""
         await self.verifier.close()
+        self.passwords.close()
         await self.databases.close()
 
     def address_hash(self, address: str) -> str:
@@ -65,14 +72,20 @@ def open_dependencies(settings: Settings, clock: Clock | None = None) -> Depende
         raise StartError("One of the BABYSEA_*DATABASE_URL settings is not a PostgreSQL URL.") from error
     chosen = clock or SystemClock()
     hasher = KeyHasher(master.derived("api_key_pepper"), settings.bcrypt_cost)
+    envelope = Envelope(master, databases.vault)
     return Dependencies(
         settings=settings,
         clock=chosen,
         databases=databases,
-        envelope=Envelope(master, databases.vault),
+        envelope=envelope,
         catalog=catalog,
         hasher=hasher,
         verifier=KeyVerifier(
             databases.app, hasher, settings.region, chosen, settings.database_url.get_secret_value()
+        ),
+        sessions=SessionVerifier(databases.app, envelope, settings.region, chosen),
+        members=MemberAccess(databases.app),
+        passwords=PasswordHasher(
+            master.derived("password_pepper"), settings.argon2_memory_kib, settings.argon2_passes
         ),
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 
@@ -15,12 +15,20 @@ from kit.clock import Clock
 from kit.settings import Settings
 from server.keys.allowlist import allows
 from server.ledger.auditing import AuditWatch
+from server.logs.assembly import recording_for
 from server.runtime.dependencies import Dependencies, open_dependencies
 from server.runtime.errors import StartError
 from server.runtime.health import CHECK_SECONDS, HealthMonitor
-from server.runtime.interceptors.access import HEALTH, REFLECTION, methods_without_access
+from server.runtime.interceptors.access import (
+    HEALTH,
+    REFLECTION,
+    methods_without_access,
+    methods_without_account,
+    permissions_of,
+)
 from server.runtime.interceptors.chain import Chain
 from server.runtime.interceptors.metrics import CallMetrics
+from server.runtime.interceptors.recording import Recording
 from server.runtime.interceptors.standard import standard_chain
 from server.runtime.limits.shared import open_windows
 from server.runtime.listening import bind, bind_mutual
@@ -35,7 +43,7 @@ _OPTIONS = (
     # Two servers on one port share its calls by chance; we want the second one to fail.
     ("grpc.so_reuseport", 0),
     # Our clients ping every 30 s, which the default of 5 minutes would punish with GOAWAY.
-    ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
     ("grpc.keepalive_permit_without_calls", 1),
     # Long-lived channels come back through name resolution, and so find new servers.
     ("grpc.max_connection_age_ms", 600_000),
@@ -97,9 +105,10 @@ async def serve(
         for service in made:
             closing.push_async_callback(service.close)
         names = tuple(service.full_name for service in made)
-        _check_contract(names)
+        _check_contract(names, shared.members.knows)
         metrics = CallMetrics()
-        chain = _chain(shared, metrics, windows, limits)
+        recording = await closing.enter_async_context(recording_for(shared, metrics.gauge))
+        chain = _chain(shared, metrics, windows, limits, recording)
         health = HealthMonitor(settings.database_url.get_secret_value(), names, health_seconds)
         closing.push_async_callback(health.close)
         server = _server(settings, chain, made, health)
@@ -128,19 +137,28 @@ async def _drain(
     _log.info("stopped")
 
 
-def _chain(shared: Dependencies, metrics: CallMetrics, windows: Windows, limits: AccountLimits) -> Chain:
+def _chain(
+    shared: Dependencies,
+    metrics: CallMetrics,
+    windows: Windows,
+    limits: AccountLimits,
+    recording: Recording | None,
+) -> Chain:
     try:
         identities = load_identities(shared.settings)
     except TokenFileError as error:
         raise StartError(str(error)) from error
     return standard_chain(
         keys=shared.verifier,
+        sessions=shared.sessions,
+        members=shared.members,
         identities=identities,
         allows=allows,
         limits=limits,
         failures=AuthFailures(windows, shared.address_hash, shared.catalog.pre_auth_failures_per_minute),
         metrics=metrics,
         address_hash=shared.address_hash,
+        recording=recording,
     )
 
 
@@ -159,7 +177,14 @@ def _server(
     return server
 
 
-def _check_contract(services: Sequence[str]) -> None:
+def _check_contract(services: Sequence[str], knows: Callable[[str], bool]) -> None:
     for service in services:
+        for path in methods_without_account(service):
+            raise StartError(f"{path} has a permission, so its request needs the field account_id.")
+        for permission in sorted(permissions_of(service)):
+            if not knows(permission):
+                raise StartError(
+                    f'{service} asks for the permission "{permission}", which the role grid lacks.'
+                )
         for path in methods_without_access(service):
             raise StartError(f"{path} has no access rule, so nobody could call it; give it one in the proto.")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import base64
-import binascii
 from dataclasses import dataclass
 
 from babysea.common.v1 import paging_pb2
@@ -35,12 +34,23 @@ def page_of(request: paging_pb2.PageRequest, key_parts: int) -> Page:
     if not request.page_token:
         return Page(size, request.offset, ())
     try:
-        after = tuple(base64.urlsafe_b64decode(request.page_token.encode()).decode().split("|"))
-    except (binascii.Error, ValueError):
-        after = ()
-    if len(after) != key_parts:
-        raise invalid("page.page_token", "The page token is not one that this list gave.")
+        after = after_of(request.page_token, key_parts)
+    except ValueError:
+        raise invalid("page.page_token", "The page token is not one that this list gave.") from None
     return Page(size, 0, after)
+
+
+def after_of(token: str, key_parts: int) -> tuple[str, ...]:
+    """The key after which a token continues.
+
+    Raises:
+        ValueError: it is no token with so many parts.
+    """
+    # An error in base64 is a ValueError, too.
+    after = tuple(base64.urlsafe_b64decode(token.encode()).decode().split("|"))
+    if len(after) != key_parts:
+        raise ValueError(token)
+    return after
 
 
 def token_after(*key: object) -> str:

@@ -14,10 +14,13 @@ from babysea.common.v1 import error_reason_pb2
 from kit.clock import Clock
 from kit.errors import BabySeaError
 from kit.rpc import RATE_LIMIT_LIMIT, RATE_LIMIT_REMAINING, RATE_LIMIT_RESET
-from server.runtime.identity import KeyHolder
+from server.runtime.identity import KeyHolder, Member
 
 WINDOW_SECONDS = 60
 """Length of every window; it begins with the first request in it."""
+
+MEMBER_REQUESTS_PER_WINDOW = 300
+"""Requests of one signed-in person per window; apart from the account's, so that pages cost its programs nothing."""
 
 AUTH_FAILURES_PER_WINDOW = 30
 """Failed key verifications that one client address may cause per window."""
@@ -130,6 +133,10 @@ class AccountLimits:
     async def peek(self, key: KeyHolder) -> Standing:
         """The standing of the key's account."""
         return await self._windows.peek(f"account:{key.account_id}", self._limit(key))
+
+    async def take_member(self, member: Member) -> Standing:
+        """Counts a request of a signed-in person."""
+        return await self._windows.take(f"person:{member.person_id}", MEMBER_REQUESTS_PER_WINDOW)
 
     def _limit(self, key: KeyHolder) -> int:
         return self._of_plan(key.plan) if key.requests_per_minute is None else key.requests_per_minute

@@ -15,11 +15,14 @@ _DATABASES = (
     "database_url",
     "admitter_database_url",
     "worker_database_url",
+    "logs_database_url",
     "vault_database_url",
     "admin_database_url",
 )
 _OUTSIDE = ("storage_url", "replicate_base_url", "fal_base_url", "otlp_endpoint")
 _VALKEY_SCHEMES = ("rediss", "valkeys")
+_SMTP_SCHEMES = ("smtp", "smtps")
+"""smtp:// is one of them because production insists on STARTTLS there."""
 
 
 def public_credentials(settings: Settings) -> grpc.ServerCredentials | None:
@@ -84,6 +87,9 @@ def _plaintext_hops(settings: Settings) -> Iterator[str]:
     valkey = settings.valkey_url.get_secret_value()
     if valkey and urlsplit(valkey).scheme not in _VALKEY_SCHEMES:
         yield "Production mode refuses plaintext to Valkey; begin BABYSEA_VALKEY_URL with rediss:// or valkeys://."
+    smtp = settings.smtp_url.get_secret_value()
+    if smtp and urlsplit(smtp).scheme not in _SMTP_SCHEMES:
+        yield "Production mode refuses plaintext to the mail server; begin BABYSEA_SMTP_URL with smtp:// or smtps://."
     for name in _OUTSIDE:
         # Anywhere in it: a storage URL can name its endpoint behind the bucket.
         if "http://" in getattr(settings, name).lower():

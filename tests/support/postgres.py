@@ -11,7 +11,7 @@ from uuid import uuid4
 
 import asyncpg
 
-from server.migrations.runner import upgrade
+from server.migrations.runner import LOGIN_ROLES, upgrade
 from server.runtime.embedded.postgres import EmbeddedPostgres
 
 ROLE_PASSWORD = "test-role"
@@ -59,7 +59,7 @@ def obtain_cluster(folder: Path) -> TestCluster:
             cluster = TestCluster(started.port, started.superuser, started.password)
             asyncio.run(_make(cluster, TEMPLATE, None))
             asyncio.run(_make(cluster, VAULT, None))
-            passwords = dict.fromkeys(("babysea_app", "babysea_admitter", "babysea_worker"), ROLE_PASSWORD)
+            passwords = dict.fromkeys(LOGIN_ROLES, ROLE_PASSWORD)
             upgrade(cluster.url(TEMPLATE), cluster.url(VAULT), passwords)
             facts.write_text(json.dumps(cluster.__dict__))
         return TestCluster(**json.loads(facts.read_text()))
@@ -85,7 +85,9 @@ async def _make(cluster: TestCluster, name: str, template: str | None) -> None:
         await connection.execute(f"create database {name}" + (f" template {template}" if template else ""))
         # Privileges on a database are not copied with its template.
         await connection.execute(f"revoke all on database {name} from public")
-        roles = "babysea_app, babysea_worker" + ("" if "vault" in name else ", babysea_admitter")
+        roles = "babysea_app, babysea_worker" + (
+            "" if "vault" in name else ", babysea_admitter, babysea_logger"
+        )
         if template:
             await connection.execute(f"grant connect on database {name} to {roles}")
     finally:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -15,7 +16,8 @@ from server.runtime.database import Databases, open_databases
 from server.runtime.encryption import Envelope, MasterKey
 from tests.support.postgres import TestDatabase
 
-MASTER_KEY = base64.b64encode(bytes(range(32))).decode()
+# Without a pattern: a search for it must not find what a database writes of itself.
+MASTER_KEY = base64.b64encode(hashlib.sha256(b"the master key of tests").digest()).decode()
 
 
 @dataclass
@@ -71,6 +73,7 @@ def settings_for(database: TestDatabase, **changes: object) -> Settings:
         "database_url": SecretStr(database.url("babysea_app")),
         "admitter_database_url": SecretStr(database.url("babysea_admitter")),
         "worker_database_url": SecretStr(database.url("babysea_worker")),
+        "logs_database_url": SecretStr(database.url("babysea_logger")),
         "admin_database_url": SecretStr(database.url()),
         "vault_database_url": SecretStr(database.cluster.url(database.vault, "babysea_app")),
         "master_key": SecretStr(MASTER_KEY),

@@ -13,7 +13,14 @@ from babysea_sdk.deadlines import seconds_for_call
 from babysea_sdk.errors import error_from
 from babysea_sdk.internal import Identity
 from babysea_sdk.methods import Q, R, Unary
-from babysea_sdk.services import AccountsClient, GenerationsClient, KeysClient, LedgerClient, RoutingClient
+from babysea_sdk.services import (
+    AccountsClient,
+    GenerationsClient,
+    KeysClient,
+    LedgerClient,
+    RoutingClient,
+    SettingsClient,
+)
 from babysea_sdk.tls import TlsFiles, TlsReader
 
 
@@ -29,6 +36,7 @@ class BlockingClient:
     """The services of one region: `client.call(client.ledger.get_balance, request)`."""
 
     accounts = AccountsClient
+    settings = SettingsClient
     keys = KeysClient
     ledger = LedgerClient
     routing = RoutingClient

@@ -20,6 +20,7 @@ from babysea_sdk.services import (
     KeysClient,
     LedgerClient,
     RoutingClient,
+    SettingsClient,
 )
 from babysea_sdk.tls import TlsFiles
 
@@ -148,6 +149,7 @@ class InternalClient:
         self.ledger = LedgerClient(calls)
         self.keys = KeysClient(calls)
         self.accounts = AccountsClient(calls)
+        self.settings = SettingsClient(calls)
         self.routing = RoutingClient(calls)
         self.generations = GenerationsClient(calls)
         self.files = FilesClient(calls)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from babysea.accounts.v1 import account_service_pb2 as accounts
+from babysea.accounts.v1 import settings_service_pb2 as settings
 from babysea.generation.v1 import generation_service_pb2 as generation
 from babysea.keys.v1 import key_service_pb2 as keys
 from babysea.ledger.v1 import ledger_service_pb2 as ledger
@@ -12,6 +13,7 @@ from babysea_sdk.methods import Service, Stream, Unary
 _LEDGER = ledger.DESCRIPTOR.services_by_name["LedgerService"].methods_by_name
 _KEY = keys.DESCRIPTOR.services_by_name["KeyService"].methods_by_name
 _ACCOUNT = accounts.DESCRIPTOR.services_by_name["AccountService"].methods_by_name
+_SETTINGS = settings.DESCRIPTOR.services_by_name["SettingsService"].methods_by_name
 _ROUTING = routing.DESCRIPTOR.services_by_name["RoutingService"].methods_by_name
 _GENERATION = generation.DESCRIPTOR.services_by_name["GenerationService"].methods_by_name
 _FILE = generation.DESCRIPTOR.services_by_name["FileService"].methods_by_name
@@ -43,6 +45,8 @@ class KeysClient(Service):
     """Makes a key."""
     list_keys = Unary(_KEY["ListKeys"], keys.ListKeysRequest, keys.ListKeysResponse)
     """Keys of an account, newest first."""
+    get_key = Unary(_KEY["GetKey"], keys.GetKeyRequest, keys.GetKeyResponse)
+    """One key of an account."""
     revoke_key = Unary(_KEY["RevokeKey"], keys.RevokeKeyRequest, keys.RevokeKeyResponse)
     """Ends a key for good."""
     rotate_key = Unary(_KEY["RotateKey"], keys.RotateKeyRequest, keys.RotateKeyResponse)
@@ -57,6 +61,25 @@ class KeysClient(Service):
     """Verifies a key for another service of ours."""
     get_caller_key = Unary(_KEY["GetCallerKey"], keys.GetCallerKeyRequest, keys.GetCallerKeyResponse)
     """The key that makes this call."""
+
+
+class SettingsClient(Service):
+    """What accounts have settled, and how they stand."""
+
+    get_settings = Unary(_SETTINGS["GetSettings"], settings.GetSettingsRequest, settings.GetSettingsResponse)
+    """Settings of an account."""
+    update_settings = Unary(
+        _SETTINGS["UpdateSettings"], settings.UpdateSettingsRequest, settings.UpdateSettingsResponse
+    )
+    """Changes settings."""
+    get_alerts = Unary(_SETTINGS["GetAlerts"], settings.GetAlertsRequest, settings.GetAlertsResponse)
+    """When and how an account is warned of a low balance."""
+    update_alerts = Unary(
+        _SETTINGS["UpdateAlerts"], settings.UpdateAlertsRequest, settings.UpdateAlertsResponse
+    )
+    """Replaces thresholds and channels."""
+    set_standing = Unary(_SETTINGS["SetStanding"], settings.SetStandingRequest, settings.SetStandingResponse)
+    """Restricts or freezes an account, or lets it be."""
 
 
 class AccountsClient(Service):

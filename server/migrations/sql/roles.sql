@@ -4,7 +4,8 @@ do $$
 declare
   r text;
 begin
-  foreach r in array array['babysea_owner nologin', 'babysea_app login', 'babysea_admitter login', 'babysea_worker login'] loop
+  foreach r in array array['babysea_owner nologin', 'babysea_app login', 'babysea_admitter login', 'babysea_worker login',
+                           'babysea_logger login'] loop
     begin
       execute 'create role ' || r;
     exception when duplicate_object or unique_violation then null;  -- another database's migration was first

@@ -5,6 +5,20 @@ from __future__ import annotations
 TABLES: dict[str, dict[str, str]] = {
     # S select, I insert, U update, D delete, T truncate, R references, G trigger, M maintain
     "accounts.account": {"babysea_app": "SIU", "babysea_worker": "S"},
+    "accounts.person": {"babysea_app": "SIUD"},
+    "accounts.session": {"babysea_app": "SIUD"},
+    "accounts.membership": {"babysea_app": "SIUD", "babysea_worker": "S"},
+    # teams
+    "accounts.invitation": {"babysea_app": "SIU"},
+    "accounts.alert_threshold": {"babysea_app": "SID"},
+    "accounts.alert_channels": {"babysea_app": "SU"},
+    "accounts.sign_up": {},
+    "accounts.token": {"babysea_app": "SD"},
+    "accounts.recovery_code": {"babysea_app": "SID"},
+    "accounts.linked_identity": {"babysea_app": "SID"},
+    "accounts.oidc_state": {},
+    "accounts.attempt": {},
+    "accounts.welcome": {},
     "keys.api_key": {"babysea_app": "SIUD"},
     "keys.change_counter": {},
     "ledger.house": {},
@@ -23,12 +37,56 @@ TABLES: dict[str, dict[str, str]] = {
     "events.event": {},
     "events.event_default": {},
     "events.outbox": {},
+    "notifications.letter": {},
+    "notifications.suppression": {},
+    "notifications.inbox": {"babysea_app": "SU"},
+    "notifications.preference": {"babysea_app": "SIU"},
+    "notifications.alert_look": {},
+    # logs
+    "logs.request": {"babysea_app": "S"},
+    "logs.request_default": {},
+    "logs.usage_daily": {"babysea_app": "S"},
+    "logs.key_daily": {"babysea_app": "S"},
+    "logs.activity": {"babysea_app": "S"},
+    "logs.activity_default": {},
+    "logs.gap": {"babysea_worker": "S"},
     "runtime.worker": {},
     "runtime.job": {},
+    # privacy
+    "privacy.consent_text": {},
+    "privacy.consent": {"babysea_app": "SI", "babysea_worker": "S"},
 }
-"""Verbs by table and role; the owner's are its own affair. Daily partitions of events.event follow event_default."""
+"""Verbs by table and role; the owner's are its own affair. Daily partitions follow the default ones."""
 
 FUNCTIONS: dict[str, set[str]] = {
+    "accounts.find_session": {"babysea_app"},
+    "accounts.find_membership": {"babysea_app"},
+    "accounts.touch_session": {"babysea_app"},
+    # teams
+    "accounts.find_invitation": {"babysea_app"},
+    "accounts.accept_invitation": {"babysea_app"},
+    "accounts.close_team": {"babysea_app"},
+    "accounts.forget_invitations": {"babysea_worker"},
+    "accounts.open_alerts": set(),
+    "accounts.set_residency": {"babysea_app"},
+    "accounts.set_standing": {"babysea_worker"},
+    "accounts.find_person_by_email": {"babysea_app"},
+    "accounts.begin_sign_up": {"babysea_app"},
+    "accounts.repeat_sign_up": {"babysea_app"},
+    "accounts.try_sign_up": {"babysea_app"},
+    "accounts.return_try": {"babysea_app"},
+    "accounts.use_sign_up": {"babysea_app"},
+    "accounts.make_token": {"babysea_app", "babysea_worker"},
+    "accounts.find_token": {"babysea_app"},
+    "accounts.use_token": {"babysea_app"},
+    "accounts.take_attempt": {"babysea_app"},
+    "accounts.clear_attempts": {"babysea_app"},
+    "accounts.take_budget": {"babysea_app"},
+    "accounts.grant_welcome": {"babysea_app"},
+    "accounts.find_identity": {"babysea_app"},
+    "accounts.begin_oidc": {"babysea_app"},
+    "accounts.use_oidc": {"babysea_app"},
+    "accounts.forget_expired": {"babysea_worker"},
     "keys.find_key": {"babysea_app"},
     "keys.touch_key": {"babysea_app"},
     "keys.public_id_of": {"babysea_app"},
@@ -66,6 +124,32 @@ FUNCTIONS: dict[str, set[str]] = {
     "generation.timeline_events": {"babysea_app"},
     "events.to_outbox": set(),
     "events.ensure_partitions": {"babysea_worker"},
+    "notifications.queue_letter": {"babysea_app", "babysea_worker"},
+    "notifications.notify": {"babysea_app", "babysea_worker"},
+    "notifications.claim_letters": {"babysea_worker"},
+    "notifications.settle_letter": {"babysea_worker"},
+    "notifications.return_letter": {"babysea_worker"},
+    "notifications.finish_letter": {"babysea_worker"},
+    "notifications.suppress": {"babysea_worker"},
+    "notifications.clear_suppression": {"babysea_worker"},
+    "notifications.recipient": {"babysea_worker"},
+    "notifications.objections": {"babysea_worker"},
+    "notifications.list_letters": {"babysea_worker"},
+    "notifications.count_letters": {"babysea_worker"},
+    "notifications.forget_letters": {"babysea_worker"},
+    "notifications.crossing_accounts": {"babysea_worker"},
+    "notifications.cross_thresholds": {"babysea_worker"},
+    "notifications.alert_addressee": {"babysea_worker"},
+    "notifications.owner_of": {"babysea_worker"},
+    # logs
+    "logs.write_requests": {"babysea_logger"},
+    "logs.note_gap": {"babysea_logger"},
+    "logs.note_activity": {"babysea_app", "babysea_worker"},
+    "logs.forget_key": {"babysea_app"},
+    "logs.forget_gone_keys": {"babysea_worker"},
+    "logs.event_facts": {"babysea_app"},
+    "logs.ensure_partitions": {"babysea_worker"},
+    "logs.drop_partitions": {"babysea_worker"},
     "runtime.heartbeat": {"babysea_worker"},
     "runtime.reclaim": {"babysea_worker"},
     "runtime.claim": {"babysea_worker"},
@@ -73,10 +157,15 @@ FUNCTIONS: dict[str, set[str]] = {
     "runtime.finish": {"babysea_worker"},
     "runtime.leave": {"babysea_worker"},
     "runtime.release_except": {"babysea_worker"},
+    # privacy
+    "privacy.refuse_change": set(),
+    "privacy.register_texts": {"babysea_app"},
+    "privacy.record_visitor": {"babysea_app"},
+    "privacy.adopt_visitor": {"babysea_app"},
 }
 """Roles that may execute each function."""
 
-INVOKERS = {"ledger.refuse_change", "ledger.row_bytes"}
+INVOKERS = {"ledger.refuse_change", "ledger.row_bytes", "privacy.refuse_change"}
 """Functions that need no rights of their own: they read nothing and are called by definer functions and triggers."""
 
 SCHEMAS: dict[str, set[str]] = {
@@ -86,6 +175,9 @@ SCHEMAS: dict[str, set[str]] = {
     "generation": {"babysea_app", "babysea_admitter", "babysea_worker"},
     "events": {"babysea_app", "babysea_worker"},
     "runtime": {"babysea_worker"},
+    "logs": {"babysea_app", "babysea_worker", "babysea_logger"},
+    "notifications": {"babysea_app", "babysea_worker"},
+    "privacy": {"babysea_app", "babysea_worker"},
     "public": set(),
 }
 """Roles that may use each schema; nobody may create anything in one."""

@@ -10,10 +10,21 @@ import asyncpg
 
 from kit.ids import uuid7
 from server.generation import store
+from tests.support.people import Person, join, new_person
 from tests.support.region import TestRegion
 
-SCHEMAS = ("accounts", "keys", "ledger", "generation", "events", "runtime")
-ROLES = ("babysea_app", "babysea_admitter", "babysea_worker")
+SCHEMAS = (
+    "accounts",
+    "keys",
+    "ledger",
+    "generation",
+    "events",
+    "runtime",
+    "logs",
+    "notifications",
+    "privacy",
+)
+ROLES = ("babysea_app", "babysea_admitter", "babysea_worker", "babysea_logger")
 
 _TABLES = """
     select format('%I.%I', n.nspname, c.relname) as name,
@@ -44,6 +55,8 @@ class Tenant:
     """A settled generation with one output."""
     running: UUID
     """A generation with an open attempt."""
+    owner: Person
+    """Its Primary Owner."""
 
 
 async def tables_of(connection: asyncpg.Connection) -> list[Table]:
@@ -57,6 +70,8 @@ async def tables_of(connection: asyncpg.Connection) -> list[Table]:
 async def new_tenant(region: TestRegion) -> Tenant:
     """A tenant with money, a key, a finished generation and a running one."""
     account_id, key_id = await region.new_account(credit=1_000_000), uuid7()
+    owner = await new_person(region)
+    await join(region, account_id, owner.id, "primary_owner")
     admin, worker = await region.connect(), await region.connect("babysea_worker")
     try:
         await admin.execute(
@@ -65,7 +80,7 @@ async def new_tenant(region: TestRegion) -> Tenant:
             account_id,
             key_id.hex[-12:],
         )
-        tenant = Tenant(account_id, key_id, uuid7(), uuid7())
+        tenant = Tenant(account_id, key_id, uuid7(), uuid7(), owner)
         verdicts = await store.admit_many(
             region.databases.admitter, [admission(tenant, tenant.finished), admission(tenant, tenant.running)]
         )
@@ -87,10 +102,40 @@ async def new_tenant(region: TestRegion) -> Tenant:
             ['[{"storage_key": "k", "content_type": "image/png", "size_bytes": 1, "sha256": "00"}]'],
         )
         assert settled == "settled"
+        await _log(admin, tenant)
+        await _invite(admin, tenant)
         return tenant
     finally:
         await admin.close()
         await worker.close()
+
+
+async def _log(admin: asyncpg.Connection, tenant: Tenant) -> None:
+    """A logged request with its counts, and an activity."""
+    await admin.execute(
+        "select logs.write_requests(array[$1::uuid], array[$2::uuid], array[$3::uuid], array[null::uuid], array[now()],"
+        " array[now()], '{rest}', '{GET}', '{/v1/status}', '{\"\"}', '{200}', '{null}', '{1}', '{f}', array[null::bytea], '{a}', '{r}')",
+        uuid7(),
+        tenant.account_id,
+        tenant.key_id,
+    )
+    await admin.execute(
+        "select logs.note_activity($1, null, 'api_key', 'created', $2, '{}')",
+        tenant.account_id,
+        tenant.key_id,
+    )
+
+
+async def _invite(admin: asyncpg.Connection, tenant: Tenant) -> None:
+    """An open invitation."""
+    await admin.execute(
+        "insert into accounts.invitation (id, account_id, email_hash, email_ct, role, token_hash, invited_by,"
+        " created_at, expires_at) values ($1, $2, $3, $3, 'member', $3, $4, now(), now() + interval '7 days')",
+        uuid7(),
+        tenant.account_id,
+        tenant.account_id.bytes,
+        tenant.owner.id,
+    )
 
 
 def admission(tenant: Tenant, generation_id: UUID, amount: int = 5_000) -> store.Admission:

@@ -210,10 +210,25 @@ def _writes(*tables: str) -> list[str]:
             "ledger.house": "name",
             "ledger.overdue": "hold_id",
             "ledger.audit_mark": "account_id",
+            "logs.usage_daily": "account_id",
+            "logs.key_daily": "account_id",
             "ledger.audit_state": "findings",
+            "accounts.membership": "account_id",
+            "accounts.alert_threshold": "account_id",
+            "accounts.alert_channels": "account_id",
+            "accounts.sign_up": "token_hash",
+            "accounts.token": "token_hash",
+            "accounts.recovery_code": "code_hash",
+            "accounts.oidc_state": "state_hash",
+            "accounts.attempt": "key",
+            "accounts.welcome": "email_hash",
             "keys.api_key": "id",
             "events.outbox": "event_id",
             "generation.file_removal": "account_id",
+            "privacy.consent_text": "purpose",
+            "notifications.suppression": "email_hash",
+            "notifications.preference": "person_id",
+            "notifications.alert_look": "one",
         }.get(table)
         column = column or (
             "account_id" if table.startswith(("ledger.t", "generation.c", "generation.o")) else "id"
@@ -256,7 +271,7 @@ async def _matrix(connection: asyncpg.Connection) -> dict[tuple[str, str], str]:
         " where n.nspname !~ '^pg_' and n.nspname not in ('information_schema', 'public') and c.relkind in ('r', 'p', 'v', 'm', 'f')"
     )
     for row in names:
-        if not re.fullmatch(r"events\.event_\d{8}", row["name"]):
+        if not re.fullmatch(r"(events\.event|logs\.(request|activity))_\d{8}", row["name"]):
             found.setdefault((row["name"], ""), "")
     return found
 

@@ -16,6 +16,10 @@ from tests.support.region import TestRegion, open_region
 
 OPEN_TO_TENANTS = {
     "accounts.account",
+    "accounts.membership",
+    "accounts.invitation",
+    "accounts.alert_threshold",
+    "accounts.alert_channels",
     "keys.api_key",
     "ledger.account",
     "ledger.hold",
@@ -26,8 +30,38 @@ OPEN_TO_TENANTS = {
     "generation.output",
     "events.event",
     "events.outbox",
+    "logs.request",
+    "logs.usage_daily",
+    "logs.key_daily",
+    "logs.activity",
 }
 """Tables whose policies show a tenant its rows, whatever is granted; every other table shows it nothing."""
+
+OPEN_TO_PEOPLE = {
+    "accounts.person": "id",
+    "accounts.session": "person_id",
+    "accounts.membership": "person_id",
+    "accounts.token": "person_id",
+    "accounts.recovery_code": "person_id",
+    "accounts.linked_identity": "person_id",
+    "notifications.inbox": "person_id",
+    "notifications.preference": "person_id",
+    "privacy.consent": "person_id",
+}
+"""Tables whose policies show a person the own rows, and the column that says whose they are."""
+
+_TENANT = "NULLIF(current_setting('app.account_id'::text, true), ''::text))::uuid"
+_PERSON = "NULLIF(current_setting('app.person_id'::text, true), ''::text))::uuid"
+POLICIES = {
+    "definer": "babysea_owner",
+    "worker": "babysea_worker",
+    "tenant": "babysea_app",
+    "self": "babysea_app",
+    "person": "babysea_app",
+    "team": "babysea_app",
+    "mine": "babysea_app",
+}
+"""The kinds of policies, and whom each is for."""
 
 
 async def test_every_table_has_forced_row_level_security(region: TestRegion) -> None:
@@ -35,6 +69,7 @@ async def test_every_table_has_forced_row_level_security(region: TestRegion) -> 
     worker = await region.connect("babysea_worker")
     try:
         assert await worker.fetchval("select events.ensure_partitions(1)") >= 0
+        assert await worker.fetchval("select logs.ensure_partitions(1)") >= 0
         rows = await connection.fetch(
             "select c.oid::regclass::text from pg_class c join pg_namespace n on n.oid = c.relnamespace"
             " where n.nspname = any ($1) and c.relkind in ('r', 'p', 'v', 'm', 'f')"
@@ -42,24 +77,40 @@ async def test_every_table_has_forced_row_level_security(region: TestRegion) -> 
             list(SCHEMAS),
         )
         assert [row[0] for row in rows] == []
-        # A policy for everyone, or one that lets a tenant name another's rows, would open what the flags close.
+        schemas = await connection.fetch(
+            "select nspname from pg_namespace where nspname !~ '^pg_' and nspname not in ('information_schema', 'public')"
+        )
+        assert {row[0] for row in schemas} == set(SCHEMAS)
+        # A policy for everyone, or one that lets a caller name another's rows, would open what the flags close.
         policies = await connection.fetch(
             "select schemaname || '.' || tablename as name, policyname, roles::text[] as roles, qual, with_check from pg_policies"
         )
-        assert {row["policyname"] for row in policies} == {"tenant", "definer", "worker"}
         for row in policies:
-            assert row["roles"] == [
-                {"tenant": "babysea_app", "definer": "babysea_owner", "worker": "babysea_worker"}[
-                    row["policyname"]
-                ]
-            ]
-        tenant_policies = [row for row in policies if row["policyname"] == "tenant"]
-        assert {row["name"] for row in tenant_policies} == OPEN_TO_TENANTS
-        assert all(
-            "NULLIF(current_setting('app.account_id'::text, true), ''::text)" in row["qual"]
-            for row in tenant_policies
-        )
-        assert {row["with_check"] for row in tenant_policies} == {None}
+            kind, own = row["policyname"], row["name"]
+            assert row["roles"] == [POLICIES[kind]], (own, kind)
+            if kind in {"tenant", "team"}:
+                assert _TENANT in row["qual"], own
+            if kind in {"self", "person", "mine"}:
+                assert _PERSON in row["qual"], own
+            if POLICIES[kind] == "babysea_app":
+                # What may be written is what may be seen, or less.
+                written = row["with_check"] or row["qual"]
+                assert row["qual"].strip("()") in written, own
+                assert " OR " not in written, own
+        by_kind = {kind: {row["name"] for row in policies if row["policyname"] == kind} for kind in POLICIES}
+        assert by_kind["tenant"] == OPEN_TO_TENANTS
+        assert by_kind["self"] | by_kind["person"] == set(OPEN_TO_PEOPLE)
+        assert (by_kind["team"], by_kind["mine"]) == ({"accounts.person"}, {"accounts.account"})
+        # Flags without a policy close a table to everybody, and to the functions that serve it, which somebody would open.
+        tables = {
+            row[0]
+            for row in await connection.fetch(
+                "select n.nspname || '.' || c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace"
+                " where n.nspname = any ($1) and c.relkind in ('r', 'p') and not c.relispartition",
+                list(SCHEMAS),
+            )
+        }
+        assert tables - by_kind["definer"] == set()
     finally:
         await connection.close()
         await worker.close()
@@ -88,8 +139,39 @@ async def test_a_tenant_sees_its_rows_in_every_table_and_nobody_sees_any(region:
                 )
         for tenant in (mine, other):
             for table in tables:
+                if table.name == "accounts.person":
+                    continue  # It has no tenant; the next test looks at it.
                 seen = await _tenants_in(connection, table, str(tenant.account_id), as_app=True)
                 assert seen == ({tenant.account_id} if table.name in OPEN_TO_TENANTS else set()), table.name
+    finally:
+        await everything.rollback()
+        await connection.close()
+
+
+async def test_a_person_sees_the_own_rows_and_a_team_sees_its_members(region: TestRegion) -> None:
+    mine, other = await new_tenant(region), await new_tenant(region)
+    connection = await region.connect()
+    everything = connection.transaction()
+    await everything.start()
+    try:
+        for schema in SCHEMAS:
+            await connection.execute(f"grant usage on schema {schema} to babysea_app")
+            await connection.execute(f"grant select on all tables in schema {schema} to babysea_app")
+        for tenant in (mine, other):
+            for setting, value in (("person_id", tenant.owner.id), ("account_id", tenant.account_id)):
+                await connection.execute("set local role babysea_app")
+                await connection.execute(
+                    "select set_config('app.account_id', '', true), set_config('app.person_id', '', true)"
+                )
+                await connection.execute(f"select set_config('app.{setting}', $1, true)", str(value))
+                for name, column in OPEN_TO_PEOPLE.items():
+                    rows = await connection.fetch(f"select distinct {column} as person from {name}")
+                    assert {row["person"] for row in rows} <= {tenant.owner.id}, (name, setting)
+                people = await connection.fetch("select id from accounts.person")
+                assert [row["id"] for row in people] == [tenant.owner.id]
+                accounts = await connection.fetch("select id from accounts.account")
+                assert [row["id"] for row in accounts] == [tenant.account_id]
+                await connection.execute("reset role")
     finally:
         await everything.rollback()
         await connection.close()

@@ -12,6 +12,7 @@ import grpc
 from babysea.keys.v1 import key_service_pb2 as pb
 from babysea.keys.v1 import key_service_pb2_grpc
 from kit.settings import Settings
+from server.keys.notices import KeyNotices
 from server.keys.servicer import KeyServicer
 from server.main import run
 from server.runtime.context import RpcContext
@@ -36,8 +37,14 @@ class SlowKeys(KeyServicer):
 
 
 def slow_keys(shared: Dependencies) -> Service:
+    region = shared.settings.region
     servicer = SlowKeys(
-        shared.databases.app, shared.hasher, shared.verifier, shared.settings.region, shared.clock
+        shared.databases.app,
+        shared.hasher,
+        shared.verifier,
+        region,
+        shared.clock,
+        KeyNotices(shared.databases.app, shared.envelope, shared.clock, region),
     )
 
     def register(server: grpc.aio.Server) -> None:

@@ -160,7 +160,10 @@ async def test_a_method_of_ours_refuses_nobody_as_unauthenticated_and_a_customer
 
 
 async def test_a_service_cannot_act_as_an_operator_or_a_customer(live: Live) -> None:
+    # It brings no session along, so nobody is signed in.
     refused = await refusal(live.keys.ListKeys(_listing(), metadata=live.service))
+    assert refused.reason == "AUTHENTICATION_REQUIRED"
+    refused = await refusal(live.ledger.AuditLedger(ledger.AuditLedgerRequest(), metadata=live.service))
     assert refused.reason == "INSUFFICIENT_PERMISSIONS"
     refused = await refusal(live.keys.GetCallerKey(pb.GetCallerKeyRequest(), metadata=live.service))
     assert refused.reason == "AUTHENTICATION_REQUIRED"
@@ -175,6 +178,7 @@ async def test_no_key_makes_lists_or_changes_keys(live: Live) -> None:
             pb.CreateKeyRequest(account_id=account, name="n", preset="full_access"), metadata=metadata
         ),
         live.keys.ListKeys(pb.ListKeysRequest(account_id=account), metadata=metadata),
+        live.keys.GetKey(pb.GetKeyRequest(account_id=account, key_id=key), metadata=metadata),
         live.keys.RevokeKey(pb.RevokeKeyRequest(account_id=account, key_id=key), metadata=metadata),
         live.keys.RotateKey(pb.RotateKeyRequest(account_id=account, key_id=key), metadata=metadata),
         live.keys.DeleteKey(pb.DeleteKeyRequest(account_id=account, key_id=key), metadata=metadata),

@@ -60,7 +60,7 @@ async def test_a_restricted_account_may_still_read(live: Live, clock: FixedClock
     made = await live.new_key(account)
     await live.who(made.secret)
     admin = await live.region.connect()
-    await admin.execute("update accounts.account set restricted = true where id = $1", account)
+    await admin.execute("update accounts.account set standing = 'restricted' where id = $1", account)
     await admin.close()
     clock.at += timedelta(seconds=5)
     await live.who(made.secret)

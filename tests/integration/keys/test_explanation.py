@@ -57,7 +57,7 @@ async def _cases(live: Live, clock: FixedClock) -> dict[str, Case]:
     narrow = await live.new_key(account, scopes=["health:read"])
     reader = await live.new_key(restricted)
     admin = await live.region.connect()
-    await admin.execute("update accounts.account set restricted = true where id = $1", restricted)
+    await admin.execute("update accounts.account set standing = 'restricted' where id = $1", restricted)
     await admin.close()
     clock.at += timedelta(hours=1)
     return {

@@ -174,7 +174,12 @@ async def test_more_calls_than_the_server_takes_are_shed_and_not_queued(
         watch.cancel()
 
 
-_ROLES = {"database_url": "app", "admitter_database_url": "admitter", "worker_database_url": "worker"}
+_ROLES = {
+    "database_url": "app",
+    "admitter_database_url": "admitter",
+    "worker_database_url": "worker",
+    "logs_database_url": "logger",
+}
 
 
 async def _answer(call: Awaitable[pb.GetCallerKeyResponse]) -> pb.GetCallerKeyResponse:

@@ -21,7 +21,14 @@ from tests.support.valkey import RunningValkey
 
 SERVERS, GATEWAYS = 2, 4
 _START_SECONDS = 90.0
-_SECRET = ("database_url", "admitter_database_url", "worker_database_url", "vault_database_url", "master_key")
+_SECRET = (
+    "database_url",
+    "admitter_database_url",
+    "worker_database_url",
+    "vault_database_url",
+    "logs_database_url",
+    "master_key",
+)
 
 
 @dataclass

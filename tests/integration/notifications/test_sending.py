@@ -320,6 +320,32 @@ async def test_a_reset_of_an_unknown_address_is_dropped_and_of_a_known_one_says_
     assert len(made) == 1
 
 
+async def test_a_reset_that_waited_for_the_mail_server_brings_a_token_that_still_works(
+    post: Post, office: PostOffice
+) -> None:
+    await post.person("patient@example.org")
+    made = []
+
+    async def token(connection: AsyncConnection, person_id: Any) -> str:
+        made.append(person_id)
+        return f"t{len(made)}"
+
+    async with post.region.databases.app.begin() as connection:
+        email_hash = post.region.envelope.keyed_hash("person.email", b"patient@example.org")
+        await post_reset(connection, email_hash, "reset:patient")
+    office.data_answers = ["451 4.0.0 later"]
+    sender = post.sender(office, make_reset_token=token)
+    await sender.work()
+    letter = await post.execute(
+        "update notifications.letter set created_at = created_at - interval '1 hour'"
+        " where event_key = 'reset:patient' returning id"
+    )
+    await post.make_due(letter)
+    await sender.work()
+    [(_, message)] = office.received
+    assert "token=t2" in bodies(message)[0]
+
+
 async def test_a_letter_whose_key_was_destroyed_is_dropped(post: Post, office: PostOffice) -> None:
     person = await post.person("erased@example.org")
     letter = await post.write("auth.mfa_enabled", "mfa:erased", {}, person_id=person)

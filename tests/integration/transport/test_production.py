@@ -24,6 +24,7 @@ _URLS = (
     "database_url",
     "admitter_database_url",
     "worker_database_url",
+    "logs_database_url",
     "vault_database_url",
     "admin_database_url",
 )

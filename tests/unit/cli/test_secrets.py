@@ -1,6 +1,7 @@
 """Secrets are made once, readable by nobody else, and go only to the programs that need them."""
 
 import base64
+import json
 import os
 import stat
 from pathlib import Path
@@ -60,6 +61,17 @@ def test_damaged_passwords_end_in_a_sentence(layout: Layout) -> None:
     (place.secrets / "passwords.json").write_text("{")
     with pytest.raises(CliError, match=r"passwords\.json is damaged; remove it"):
         ensure(place)
+
+
+def test_a_role_that_is_new_gets_a_password_and_the_others_keep_theirs(layout: Layout) -> None:
+    place = layout.region("us")
+    made = ensure(place).passwords
+    older = {role: password for role, password in made.items() if role != "babysea_logger"}
+    (place.secrets / "passwords.json").write_text(json.dumps(older))
+    newer = ensure(place).passwords
+    assert {role: newer[role] for role in older} == older
+    assert newer["babysea_logger"]
+    assert ensure(place).passwords == newer
 
 
 def test_secrets_do_not_show_in_their_representation(layout: Layout) -> None:

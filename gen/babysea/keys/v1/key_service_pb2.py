@@ -29,7 +29,7 @@ from buf.validate import validate_pb2 as buf_dot_validate_dot_validate__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!babysea/keys/v1/key_service.proto\x12\x0f\x62\x61\x62ysea.keys.v1\x1a\x1e\x62\x61\x62ysea/common/v1/paging.proto\x1a\x1a\x62\x61\x62ysea/keys/v1/keys.proto\x1a babysea/options/v1/options.proto\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf5\x02\n\x10\x43reateKeyRequest\x12\x1c\n\naccount_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x17\n\x04name\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18\x64\x12L\n\x06preset\x18\x03 \x01(\tB<\xbaH9r7R\x00R\x0b\x66ull_accessR\rgenerate_onlyR\tread_onlyR\x0cmonitor_only\x12}\n\x06scopes\x18\x04 \x03(\tBm\xbaHj\x92\x01g\x10\x06\x18\x01\"ar_R\x0c\x61\x63\x63ount:readR\x0fgeneration:readR\x10generation:writeR\x11generation:deleteR\x0bhealth:readR\x0clibrary:read\x12#\n\tallowlist\x18\x05 \x03(\tB\x10\xbaH\r\x92\x01\n\x10\x32\"\x06r\x04\x10\x01\x18\x32\x12\x38\n\nexpires_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x08\xbaH\x05\xb2\x01\x02@\x01\"I\n\x11\x43reateKeyResponse\x12$\n\x03key\x18\x01 \x01(\x0b\x32\x17.babysea.keys.v1.ApiKey\x12\x0e\n\x06secret\x18\x02 \x01(\t\"]\n\x0fListKeysRequest\x12\x1c\n\naccount_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12,\n\x04page\x18\x02 \x01(\x0b\x32\x1e.babysea.common.v1.PageRequest\"d\n\x10ListKeysResponse\x12%\n\x04keys\x18\x01 \x03(\x0b\x32\x17.babysea.keys.v1.ApiKey\x12)\n\x04page\x18\x02 \x01(\x0b\x32\x1b.babysea.common.v1.PageInfo\"J\n\x10RevokeKeyRequest\x12\x1c\n\naccount_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x18\n\x06key_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"9\n\x11RevokeKeyResponse\x12$\n\x03key\x18\x01 \x01(\x0b\x32\x17.babysea.keys.v1.ApiKey\"\x80\x01\n\x10RotateKeyRequest\x12\x1c\n\naccount_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x18\n\x06key_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12$\n\x0bgrace_hours\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xa8\x01(\x01H\x00\x88\x01\x01\x42\x0e\n\x0c_grace_hours\"s\n\x11RotateKeyResponse\x12$\n\x03key\x18\x01 \x01(\x0b\x32\x17.babysea.keys.v1.ApiKey\x12\x0e\n\x06secret\x18\x02 \x01(\t\x12(\n\x07rotated\x18\x03 \x01(\x0b\x32\x17.babysea.keys.v1.ApiKey\"J\n\x10\x44\x65leteKeyRequest\x12\x1c\n\naccount_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x18\n\x06key_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"\x13\n\x11\x44\x65leteKeyResponse\"\x9b\x01\n\x14\x45xplainAccessRequest\x12\x1c\n\x06secret\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01H\x00\x12\x1a\n\x06key_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01H\x00\x12\x1a\n\x06method\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x03\x18\xc8\x01\x12\x1f\n\x0e\x63lient_address\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18\x32\x42\x0c\n\x03key\x12\x05\xbaH\x02\x08\x01\"\x82\x01\n\rAccessFinding\x12+\n\x05\x63heck\x18\x01 \x01(\x0e\x32\x1c.babysea.keys.v1.AccessCheck\x12/\n\x07outcome\x18\x02 \x01(\x0e\x32\x1e.babysea.keys.v1.AccessOutcome\x12\x13\n\x0b\x65xplanation\x18\x03 \x01(\t\"\xc2\x01\n\x15\x45xplainAccessResponse\x12\x0f\n\x07\x61llowed\x18\x01 \x01(\x08\x12\x30\n\ndecided_by\x18\x02 \x01(\x0e\x32\x1c.babysea.keys.v1.AccessCheck\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x30\n\x08\x66indings\x18\x04 \x03(\x0b\x32\x1e.babysea.keys.v1.AccessFinding\x12$\n\x03key\x18\x05 \x01(\x0b\x32\x17.babysea.keys.v1.ApiKey\"U\n\x16\x41uthenticateKeyRequest\x12\x1a\n\x06secret\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x1f\n\x0e\x63lient_address\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18\x32\"?\n\x17\x41uthenticateKeyResponse\x12$\n\x03key\x18\x01 \x01(\x0b\x32\x17.babysea.keys.v1.ApiKey\"\x15\n\x13GetCallerKeyRequest\"<\n\x14GetCallerKeyResponse\x12$\n\x03key\x18\x01 \x01(\x0b\x32\x17.babysea.keys.v1.ApiKey*\xad\x02\n\x0b\x41\x63\x63\x65ssCheck\x12\x1c\n\x18\x41\x43\x43\x45SS_CHECK_UNSPECIFIED\x10\x00\x12\x17\n\x13\x41\x43\x43\x45SS_CHECK_FORMAT\x10\x01\x12\x17\n\x13\x41\x43\x43\x45SS_CHECK_REGION\x10\x02\x12\x16\n\x12\x41\x43\x43\x45SS_CHECK_KNOWN\x10\x03\x12\x17\n\x13\x41\x43\x43\x45SS_CHECK_SECRET\x10\x04\x12\x1a\n\x16\x41\x43\x43\x45SS_CHECK_LIFECYCLE\x10\x05\x12\x19\n\x15\x41\x43\x43\x45SS_CHECK_AUDIENCE\x10\x06\x12\x1a\n\x16\x41\x43\x43\x45SS_CHECK_ALLOWLIST\x10\x07\x12\x16\n\x12\x41\x43\x43\x45SS_CHECK_SCOPE\x10\x08\x12\x1b\n\x17\x41\x43\x43\x45SS_CHECK_RESTRICTED\x10\t\x12\x15\n\x11\x41\x43\x43\x45SS_CHECK_RATE\x10\n*\xa2\x01\n\rAccessOutcome\x12\x1e\n\x1a\x41\x43\x43\x45SS_OUTCOME_UNSPECIFIED\x10\x00\x12\x19\n\x15\x41\x43\x43\x45SS_OUTCOME_PASSED\x10\x01\x12\x1a\n\x16\x41\x43\x43\x45SS_OUTCOME_REFUSED\x10\x02\x12\x1a\n\x16\x41\x43\x43\x45SS_OUTCOME_SKIPPED\x10\x03\x12\x1e\n\x1a\x41\x43\x43\x45SS_OUTCOME_NOT_REACHED\x10\x04\x32\xba\x06\n\nKeyService\x12\\\n\tCreateKey\x12!.babysea.keys.v1.CreateKeyRequest\x1a\".babysea.keys.v1.CreateKeyResponse\"\x08\x8a\xb5\x18\x04\n\x02\x03\x05\x12\\\n\x08ListKeys\x12 .babysea.keys.v1.ListKeysRequest\x1a!.babysea.keys.v1.ListKeysResponse\"\x0b\x90\x02\x01\x8a\xb5\x18\x04\n\x02\x03\x05\x12_\n\tRevokeKey\x12!.babysea.keys.v1.RevokeKeyRequest\x1a\".babysea.keys.v1.RevokeKeyResponse\"\x0b\x90\x02\x02\x8a\xb5\x18\x04\n\x02\x03\x05\x12\\\n\tRotateKey\x12!.babysea.keys.v1.RotateKeyRequest\x1a\".babysea.keys.v1.RotateKeyResponse\"\x08\x8a\xb5\x18\x04\n\x02\x03\x05\x12\\\n\tDeleteKey\x12!.babysea.keys.v1.DeleteKeyRequest\x1a\".babysea.keys.v1.DeleteKeyResponse\"\x08\x8a\xb5\x18\x04\n\x02\x03\x05\x12j\n\rExplainAccess\x12%.babysea.keys.v1.ExplainAccessRequest\x1a&.babysea.keys.v1.ExplainAccessResponse\"\n\x90\x02\x01\x8a\xb5\x18\x03\n\x01\x05\x12p\n\x0f\x41uthenticateKey\x12\'.babysea.keys.v1.AuthenticateKeyRequest\x1a(.babysea.keys.v1.AuthenticateKeyResponse\"\n\x90\x02\x01\x8a\xb5\x18\x03\n\x01\x04\x12u\n\x0cGetCallerKey\x12$.babysea.keys.v1.GetCallerKeyRequest\x1a%.babysea.keys.v1.GetCallerKeyResponse\"\x18\x90\x02\x01\x8a\xb5\x18\x11\n\x01\x02\x12\x0c\x61\x63\x63ount:readb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!babysea/keys/v1/key_service.proto\x12\x0f\x62\x61\x62ysea.keys.v1\x1a\x1e\x62\x61\x62ysea/common/v1/paging.proto\x1a\x1a\x62\x61\x62ysea/keys/v1/keys.proto\x1a babysea/options/v1/options.proto\x1a\x1b\x62uf/validate/validate.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xf5\x02\n\x10\x43reateKeyRequest\x12\x1c\n\naccount_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x17\n\x04name\x18\x02 \x01(\tB\t\xbaH\x06r\x04\x10\x01\x18\x64\x12L\n\x06preset\x18\x03 \x01(\tB<\xbaH9r7R\x00R\x0b\x66ull_accessR\rgenerate_onlyR\tread_onlyR\x0cmonitor_only\x12}\n\x06scopes\x18\x04 \x03(\tBm\xbaHj\x92\x01g\x10\x06\x18\x01\"ar_R\x0c\x61\x63\x63ount:readR\x0fgeneration:readR\x10generation:writeR\x11generation:deleteR\x0bhealth:readR\x0clibrary:read\x12#\n\tallowlist\x18\x05 \x03(\tB\x10\xbaH\r\x92\x01\n\x10\x32\"\x06r\x04\x10\x01\x18\x32\x12\x38\n\nexpires_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x08\xbaH\x05\xb2\x01\x02@\x01\"I\n\x11\x43reateKeyResponse\x12$\n\x03key\x18\x01 \x01(\x0b\x32\x17.babysea.keys.v1.ApiKey\x12\x0e\n\x06secret\x18\x02 \x01(\t\"]\n\x0fListKeysRequest\x12\x1c\n\naccount_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12,\n\x04page\x18\x02 \x01(\x0b\x32\x1e.babysea.common.v1.PageRequest\"d\n\x10ListKeysResponse\x12%\n\x04keys\x18\x01 \x03(\x0b\x32\x17.babysea.keys.v1.ApiKey\x12)\n\x04page\x18\x02 \x01(\x0b\x32\x1b.babysea.common.v1.PageInfo\"J\n\x10RevokeKeyRequest\x12\x1c\n\naccount_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x18\n\x06key_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"9\n\x11RevokeKeyResponse\x12$\n\x03key\x18\x01 \x01(\x0b\x32\x17.babysea.keys.v1.ApiKey\"\x80\x01\n\x10RotateKeyRequest\x12\x1c\n\naccount_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x18\n\x06key_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12$\n\x0bgrace_hours\x18\x03 \x01(\x05\x42\n\xbaH\x07\x1a\x05\x18\xa8\x01(\x01H\x00\x88\x01\x01\x42\x0e\n\x0c_grace_hours\"s\n\x11RotateKeyResponse\x12$\n\x03key\x18\x01 \x01(\x0b\x32\x17.babysea.keys.v1.ApiKey\x12\x0e\n\x06secret\x18\x02 \x01(\t\x12(\n\x07rotated\x18\x03 \x01(\x0b\x32\x17.babysea.keys.v1.ApiKey\"G\n\rGetKeyRequest\x12\x1c\n\naccount_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x18\n\x06key_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"6\n\x0eGetKeyResponse\x12$\n\x03key\x18\x01 \x01(\x0b\x32\x17.babysea.keys.v1.ApiKey\"J\n\x10\x44\x65leteKeyRequest\x12\x1c\n\naccount_id\x18\x01 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\x12\x18\n\x06key_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01\"\x13\n\x11\x44\x65leteKeyResponse\"\x9b\x01\n\x14\x45xplainAccessRequest\x12\x1c\n\x06secret\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01H\x00\x12\x1a\n\x06key_id\x18\x02 \x01(\tB\x08\xbaH\x05r\x03\xb0\x01\x01H\x00\x12\x1a\n\x06method\x18\x03 \x01(\tB\n\xbaH\x07r\x05\x10\x03\x18\xc8\x01\x12\x1f\n\x0e\x63lient_address\x18\x04 \x01(\tB\x07\xbaH\x04r\x02\x18\x32\x42\x0c\n\x03key\x12\x05\xbaH\x02\x08\x01\"\x82\x01\n\rAccessFinding\x12+\n\x05\x63heck\x18\x01 \x01(\x0e\x32\x1c.babysea.keys.v1.AccessCheck\x12/\n\x07outcome\x18\x02 \x01(\x0e\x32\x1e.babysea.keys.v1.AccessOutcome\x12\x13\n\x0b\x65xplanation\x18\x03 \x01(\t\"\xc2\x01\n\x15\x45xplainAccessResponse\x12\x0f\n\x07\x61llowed\x18\x01 \x01(\x08\x12\x30\n\ndecided_by\x18\x02 \x01(\x0e\x32\x1c.babysea.keys.v1.AccessCheck\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\x30\n\x08\x66indings\x18\x04 \x03(\x0b\x32\x1e.babysea.keys.v1.AccessFinding\x12$\n\x03key\x18\x05 \x01(\x0b\x32\x17.babysea.keys.v1.ApiKey\"U\n\x16\x41uthenticateKeyRequest\x12\x1a\n\x06secret\x18\x01 \x01(\tB\n\xbaH\x07r\x05\x10\x01\x18\xc8\x01\x12\x1f\n\x0e\x63lient_address\x18\x02 \x01(\tB\x07\xbaH\x04r\x02\x18\x32\"?\n\x17\x41uthenticateKeyResponse\x12$\n\x03key\x18\x01 \x01(\x0b\x32\x17.babysea.keys.v1.ApiKey\"\x15\n\x13GetCallerKeyRequest\"<\n\x14GetCallerKeyResponse\x12$\n\x03key\x18\x01 \x01(\x0b\x32\x17.babysea.keys.v1.ApiKey*\xad\x02\n\x0b\x41\x63\x63\x65ssCheck\x12\x1c\n\x18\x41\x43\x43\x45SS_CHECK_UNSPECIFIED\x10\x00\x12\x17\n\x13\x41\x43\x43\x45SS_CHECK_FORMAT\x10\x01\x12\x17\n\x13\x41\x43\x43\x45SS_CHECK_REGION\x10\x02\x12\x16\n\x12\x41\x43\x43\x45SS_CHECK_KNOWN\x10\x03\x12\x17\n\x13\x41\x43\x43\x45SS_CHECK_SECRET\x10\x04\x12\x1a\n\x16\x41\x43\x43\x45SS_CHECK_LIFECYCLE\x10\x05\x12\x19\n\x15\x41\x43\x43\x45SS_CHECK_AUDIENCE\x10\x06\x12\x1a\n\x16\x41\x43\x43\x45SS_CHECK_ALLOWLIST\x10\x07\x12\x16\n\x12\x41\x43\x43\x45SS_CHECK_SCOPE\x10\x08\x12\x1b\n\x17\x41\x43\x43\x45SS_CHECK_RESTRICTED\x10\t\x12\x15\n\x11\x41\x43\x43\x45SS_CHECK_RATE\x10\n*\xa2\x01\n\rAccessOutcome\x12\x1e\n\x1a\x41\x43\x43\x45SS_OUTCOME_UNSPECIFIED\x10\x00\x12\x19\n\x15\x41\x43\x43\x45SS_OUTCOME_PASSED\x10\x01\x12\x1a\n\x16\x41\x43\x43\x45SS_OUTCOME_REFUSED\x10\x02\x12\x1a\n\x16\x41\x43\x43\x45SS_OUTCOME_SKIPPED\x10\x03\x12\x1e\n\x1a\x41\x43\x43\x45SS_OUTCOME_NOT_REACHED\x10\x04\x32\xd6\x07\n\nKeyService\x12i\n\tCreateKey\x12!.babysea.keys.v1.CreateKeyRequest\x1a\".babysea.keys.v1.CreateKeyResponse\"\x15\x8a\xb5\x18\x11\n\x02\x03\x05\x1a\x0bkeys.create\x12g\n\x08ListKeys\x12 .babysea.keys.v1.ListKeysRequest\x1a!.babysea.keys.v1.ListKeysResponse\"\x16\x90\x02\x01\x8a\xb5\x18\x0f\n\x02\x03\x05\x1a\tkeys.view\x12\x61\n\x06GetKey\x12\x1e.babysea.keys.v1.GetKeyRequest\x1a\x1f.babysea.keys.v1.GetKeyResponse\"\x16\x90\x02\x01\x8a\xb5\x18\x0f\n\x02\x03\x05\x1a\tkeys.view\x12i\n\tRevokeKey\x12!.babysea.keys.v1.RevokeKeyRequest\x1a\".babysea.keys.v1.RevokeKeyResponse\"\x15\x90\x02\x02\x8a\xb5\x18\x0e\n\x02\x03\x05\x1a\x08keys.end\x12i\n\tRotateKey\x12!.babysea.keys.v1.RotateKeyRequest\x1a\".babysea.keys.v1.RotateKeyResponse\"\x15\x8a\xb5\x18\x11\n\x02\x03\x05\x1a\x0bkeys.create\x12\x66\n\tDeleteKey\x12!.babysea.keys.v1.DeleteKeyRequest\x1a\".babysea.keys.v1.DeleteKeyResponse\"\x12\x8a\xb5\x18\x0e\n\x02\x03\x05\x1a\x08keys.end\x12j\n\rExplainAccess\x12%.babysea.keys.v1.ExplainAccessRequest\x1a&.babysea.keys.v1.ExplainAccessResponse\"\n\x90\x02\x01\x8a\xb5\x18\x03\n\x01\x05\x12p\n\x0f\x41uthenticateKey\x12\'.babysea.keys.v1.AuthenticateKeyRequest\x1a(.babysea.keys.v1.AuthenticateKeyResponse\"\n\x90\x02\x01\x8a\xb5\x18\x03\n\x01\x04\x12u\n\x0cGetCallerKey\x12$.babysea.keys.v1.GetCallerKeyRequest\x1a%.babysea.keys.v1.GetCallerKeyResponse\"\x18\x90\x02\x01\x8a\xb5\x18\x11\n\x01\x02\x12\x0c\x61\x63\x63ount:readb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -60,6 +60,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ROTATEKEYREQUEST'].fields_by_name['key_id']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_ROTATEKEYREQUEST'].fields_by_name['grace_hours']._loaded_options = None
   _globals['_ROTATEKEYREQUEST'].fields_by_name['grace_hours']._serialized_options = b'\272H\007\032\005\030\250\001(\001'
+  _globals['_GETKEYREQUEST'].fields_by_name['account_id']._loaded_options = None
+  _globals['_GETKEYREQUEST'].fields_by_name['account_id']._serialized_options = b'\272H\005r\003\260\001\001'
+  _globals['_GETKEYREQUEST'].fields_by_name['key_id']._loaded_options = None
+  _globals['_GETKEYREQUEST'].fields_by_name['key_id']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_DELETEKEYREQUEST'].fields_by_name['account_id']._loaded_options = None
   _globals['_DELETEKEYREQUEST'].fields_by_name['account_id']._serialized_options = b'\272H\005r\003\260\001\001'
   _globals['_DELETEKEYREQUEST'].fields_by_name['key_id']._loaded_options = None
@@ -79,25 +83,27 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AUTHENTICATEKEYREQUEST'].fields_by_name['client_address']._loaded_options = None
   _globals['_AUTHENTICATEKEYREQUEST'].fields_by_name['client_address']._serialized_options = b'\272H\004r\002\0302'
   _globals['_KEYSERVICE'].methods_by_name['CreateKey']._loaded_options = None
-  _globals['_KEYSERVICE'].methods_by_name['CreateKey']._serialized_options = b'\212\265\030\004\n\002\003\005'
+  _globals['_KEYSERVICE'].methods_by_name['CreateKey']._serialized_options = b'\212\265\030\021\n\002\003\005\032\013keys.create'
   _globals['_KEYSERVICE'].methods_by_name['ListKeys']._loaded_options = None
-  _globals['_KEYSERVICE'].methods_by_name['ListKeys']._serialized_options = b'\220\002\001\212\265\030\004\n\002\003\005'
+  _globals['_KEYSERVICE'].methods_by_name['ListKeys']._serialized_options = b'\220\002\001\212\265\030\017\n\002\003\005\032\tkeys.view'
+  _globals['_KEYSERVICE'].methods_by_name['GetKey']._loaded_options = None
+  _globals['_KEYSERVICE'].methods_by_name['GetKey']._serialized_options = b'\220\002\001\212\265\030\017\n\002\003\005\032\tkeys.view'
   _globals['_KEYSERVICE'].methods_by_name['RevokeKey']._loaded_options = None
-  _globals['_KEYSERVICE'].methods_by_name['RevokeKey']._serialized_options = b'\220\002\002\212\265\030\004\n\002\003\005'
+  _globals['_KEYSERVICE'].methods_by_name['RevokeKey']._serialized_options = b'\220\002\002\212\265\030\016\n\002\003\005\032\010keys.end'
   _globals['_KEYSERVICE'].methods_by_name['RotateKey']._loaded_options = None
-  _globals['_KEYSERVICE'].methods_by_name['RotateKey']._serialized_options = b'\212\265\030\004\n\002\003\005'
+  _globals['_KEYSERVICE'].methods_by_name['RotateKey']._serialized_options = b'\212\265\030\021\n\002\003\005\032\013keys.create'
   _globals['_KEYSERVICE'].methods_by_name['DeleteKey']._loaded_options = None
-  _globals['_KEYSERVICE'].methods_by_name['DeleteKey']._serialized_options = b'\212\265\030\004\n\002\003\005'
+  _globals['_KEYSERVICE'].methods_by_name['DeleteKey']._serialized_options = b'\212\265\030\016\n\002\003\005\032\010keys.end'
   _globals['_KEYSERVICE'].methods_by_name['ExplainAccess']._loaded_options = None
   _globals['_KEYSERVICE'].methods_by_name['ExplainAccess']._serialized_options = b'\220\002\001\212\265\030\003\n\001\005'
   _globals['_KEYSERVICE'].methods_by_name['AuthenticateKey']._loaded_options = None
   _globals['_KEYSERVICE'].methods_by_name['AuthenticateKey']._serialized_options = b'\220\002\001\212\265\030\003\n\001\004'
   _globals['_KEYSERVICE'].methods_by_name['GetCallerKey']._loaded_options = None
   _globals['_KEYSERVICE'].methods_by_name['GetCallerKey']._serialized_options = b'\220\002\001\212\265\030\021\n\001\002\022\014account:read'
-  _globals['_ACCESSCHECK']._serialized_start=2064
-  _globals['_ACCESSCHECK']._serialized_end=2365
-  _globals['_ACCESSOUTCOME']._serialized_start=2368
-  _globals['_ACCESSOUTCOME']._serialized_end=2530
+  _globals['_ACCESSCHECK']._serialized_start=2193
+  _globals['_ACCESSCHECK']._serialized_end=2494
+  _globals['_ACCESSOUTCOME']._serialized_start=2497
+  _globals['_ACCESSOUTCOME']._serialized_end=2659
   _globals['_CREATEKEYREQUEST']._serialized_start=211
   _globals['_CREATEKEYREQUEST']._serialized_end=584
   _globals['_CREATEKEYRESPONSE']._serialized_start=586
@@ -114,24 +120,28 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ROTATEKEYREQUEST']._serialized_end=1122
   _globals['_ROTATEKEYRESPONSE']._serialized_start=1124
   _globals['_ROTATEKEYRESPONSE']._serialized_end=1239
-  _globals['_DELETEKEYREQUEST']._serialized_start=1241
-  _globals['_DELETEKEYREQUEST']._serialized_end=1315
-  _globals['_DELETEKEYRESPONSE']._serialized_start=1317
-  _globals['_DELETEKEYRESPONSE']._serialized_end=1336
-  _globals['_EXPLAINACCESSREQUEST']._serialized_start=1339
-  _globals['_EXPLAINACCESSREQUEST']._serialized_end=1494
-  _globals['_ACCESSFINDING']._serialized_start=1497
-  _globals['_ACCESSFINDING']._serialized_end=1627
-  _globals['_EXPLAINACCESSRESPONSE']._serialized_start=1630
-  _globals['_EXPLAINACCESSRESPONSE']._serialized_end=1824
-  _globals['_AUTHENTICATEKEYREQUEST']._serialized_start=1826
-  _globals['_AUTHENTICATEKEYREQUEST']._serialized_end=1911
-  _globals['_AUTHENTICATEKEYRESPONSE']._serialized_start=1913
-  _globals['_AUTHENTICATEKEYRESPONSE']._serialized_end=1976
-  _globals['_GETCALLERKEYREQUEST']._serialized_start=1978
-  _globals['_GETCALLERKEYREQUEST']._serialized_end=1999
-  _globals['_GETCALLERKEYRESPONSE']._serialized_start=2001
-  _globals['_GETCALLERKEYRESPONSE']._serialized_end=2061
-  _globals['_KEYSERVICE']._serialized_start=2533
-  _globals['_KEYSERVICE']._serialized_end=3359
+  _globals['_GETKEYREQUEST']._serialized_start=1241
+  _globals['_GETKEYREQUEST']._serialized_end=1312
+  _globals['_GETKEYRESPONSE']._serialized_start=1314
+  _globals['_GETKEYRESPONSE']._serialized_end=1368
+  _globals['_DELETEKEYREQUEST']._serialized_start=1370
+  _globals['_DELETEKEYREQUEST']._serialized_end=1444
+  _globals['_DELETEKEYRESPONSE']._serialized_start=1446
+  _globals['_DELETEKEYRESPONSE']._serialized_end=1465
+  _globals['_EXPLAINACCESSREQUEST']._serialized_start=1468
+  _globals['_EXPLAINACCESSREQUEST']._serialized_end=1623
+  _globals['_ACCESSFINDING']._serialized_start=1626
+  _globals['_ACCESSFINDING']._serialized_end=1756
+  _globals['_EXPLAINACCESSRESPONSE']._serialized_start=1759
+  _globals['_EXPLAINACCESSRESPONSE']._serialized_end=1953
+  _globals['_AUTHENTICATEKEYREQUEST']._serialized_start=1955
+  _globals['_AUTHENTICATEKEYREQUEST']._serialized_end=2040
+  _globals['_AUTHENTICATEKEYRESPONSE']._serialized_start=2042
+  _globals['_AUTHENTICATEKEYRESPONSE']._serialized_end=2105
+  _globals['_GETCALLERKEYREQUEST']._serialized_start=2107
+  _globals['_GETCALLERKEYREQUEST']._serialized_end=2128
+  _globals['_GETCALLERKEYRESPONSE']._serialized_start=2130
+  _globals['_GETCALLERKEYRESPONSE']._serialized_end=2190
+  _globals['_KEYSERVICE']._serialized_start=2662
+  _globals['_KEYSERVICE']._serialized_end=3644
 # @@protoc_insertion_point(module_scope)

@@ -45,6 +45,11 @@ class KeyServiceStub:
                 request_serializer=babysea_dot_keys_dot_v1_dot_key__service__pb2.ListKeysRequest.SerializeToString,
                 response_deserializer=babysea_dot_keys_dot_v1_dot_key__service__pb2.ListKeysResponse.FromString,
                 _registered_method=True)
+        self.GetKey = channel.unary_unary(
+                '/babysea.keys.v1.KeyService/GetKey',
+                request_serializer=babysea_dot_keys_dot_v1_dot_key__service__pb2.GetKeyRequest.SerializeToString,
+                response_deserializer=babysea_dot_keys_dot_v1_dot_key__service__pb2.GetKeyResponse.FromString,
+                _registered_method=True)
         self.RevokeKey = channel.unary_unary(
                 '/babysea.keys.v1.KeyService/RevokeKey',
                 request_serializer=babysea_dot_keys_dot_v1_dot_key__service__pb2.RevokeKeyRequest.SerializeToString,
@@ -90,6 +95,13 @@ class KeyServiceServicer:
 
     def ListKeys(self, request, context):
         """Keys of an account, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetKey(self, request, context):
+        """One key of an account.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -151,6 +163,11 @@ def add_KeyServiceServicer_to_server(servicer, server):
                     servicer.ListKeys,
                     request_deserializer=babysea_dot_keys_dot_v1_dot_key__service__pb2.ListKeysRequest.FromString,
                     response_serializer=babysea_dot_keys_dot_v1_dot_key__service__pb2.ListKeysResponse.SerializeToString,
+            ),
+            'GetKey': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetKey,
+                    request_deserializer=babysea_dot_keys_dot_v1_dot_key__service__pb2.GetKeyRequest.FromString,
+                    response_serializer=babysea_dot_keys_dot_v1_dot_key__service__pb2.GetKeyResponse.SerializeToString,
             ),
             'RevokeKey': grpc.unary_unary_rpc_method_handler(
                     servicer.RevokeKey,
@@ -238,6 +255,33 @@ class KeyService:
             '/babysea.keys.v1.KeyService/ListKeys',
             babysea_dot_keys_dot_v1_dot_key__service__pb2.ListKeysRequest.SerializeToString,
             babysea_dot_keys_dot_v1_dot_key__service__pb2.ListKeysResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetKey(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/babysea.keys.v1.KeyService/GetKey',
+            babysea_dot_keys_dot_v1_dot_key__service__pb2.GetKeyRequest.SerializeToString,
+            babysea_dot_keys_dot_v1_dot_key__service__pb2.GetKeyResponse.FromString,
             options,
             channel_credentials,
             insecure,

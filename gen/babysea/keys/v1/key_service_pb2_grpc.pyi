@@ -37,6 +37,8 @@ class KeyServiceStub:
     """Makes a key; the answer is the only place where its secret is ever shown."""
     ListKeys: _grpc.UnaryUnaryMultiCallable[_key_service_pb2.ListKeysRequest, _key_service_pb2.ListKeysResponse]
     """Keys of an account, newest first."""
+    GetKey: _grpc.UnaryUnaryMultiCallable[_key_service_pb2.GetKeyRequest, _key_service_pb2.GetKeyResponse]
+    """One key of an account."""
     RevokeKey: _grpc.UnaryUnaryMultiCallable[_key_service_pb2.RevokeKeyRequest, _key_service_pb2.RevokeKeyResponse]
     """Ends a key for good."""
     RotateKey: _grpc.UnaryUnaryMultiCallable[_key_service_pb2.RotateKeyRequest, _key_service_pb2.RotateKeyResponse]
@@ -63,6 +65,8 @@ class KeyServiceAsyncStub(KeyServiceStub):
     """Makes a key; the answer is the only place where its secret is ever shown."""
     ListKeys: _aio.UnaryUnaryMultiCallable[_key_service_pb2.ListKeysRequest, _key_service_pb2.ListKeysResponse]  # type: ignore[assignment]
     """Keys of an account, newest first."""
+    GetKey: _aio.UnaryUnaryMultiCallable[_key_service_pb2.GetKeyRequest, _key_service_pb2.GetKeyResponse]  # type: ignore[assignment]
+    """One key of an account."""
     RevokeKey: _aio.UnaryUnaryMultiCallable[_key_service_pb2.RevokeKeyRequest, _key_service_pb2.RevokeKeyResponse]  # type: ignore[assignment]
     """Ends a key for good."""
     RotateKey: _aio.UnaryUnaryMultiCallable[_key_service_pb2.RotateKeyRequest, _key_service_pb2.RotateKeyResponse]  # type: ignore[assignment]
@@ -98,6 +102,14 @@ class KeyServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_key_service_pb2.ListKeysResponse, _abc.Awaitable[_key_service_pb2.ListKeysResponse]]:
         """Keys of an account, newest first."""
+
+    @_abc_1.abstractmethod
+    def GetKey(
+        self,
+        request: _key_service_pb2.GetKeyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_key_service_pb2.GetKeyResponse, _abc.Awaitable[_key_service_pb2.GetKeyResponse]]:
+        """One key of an account."""
 
     @_abc_1.abstractmethod
     def RevokeKey(
