@@ -16,7 +16,8 @@ from server.logs.store import Place
 Format = Literal["json", "csv"]
 MOST_ROWS = 50_000
 PAGE_ROWS = 1_000
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+# The wide forms count as the narrow ones where people write with them.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 
 RowT = TypeVar("RowT")
 Cells = Mapping[str, str | int | bool | None]

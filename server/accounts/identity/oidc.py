@@ -19,7 +19,7 @@ from kit.ids import uuid7
 from server.accounts.identity import session_store, store
 from server.accounts.identity.addresses import email_hash, normalised_email
 from server.accounts.identity.beginning import SignedIn, lock_self
-from server.accounts.identity.errors import conflict, not_found, sign_in_again
+from server.accounts.identity.errors import conflict, not_found, session_over, sign_in_again
 from server.accounts.identity.oidc_provider import Claims, OidcProvider, OidcProviders
 from server.accounts.identity.opening import (
     Newcomer,
@@ -133,6 +133,9 @@ async def link_identity(
     )
     async with person_transaction(identity.engine, member.person_id) as connection:
         person = await lock_self(connection, member.person_id)
+        # The provider takes its time, and whoever reset the password meanwhile wants no new way in.
+        if not await session_store.stands(connection, person.id, member.session_id):
+            raise session_over()
         if not await session_store.link_identity(connection, row, person.id, _subject_hash(identity, claims)):
             raise conflict("This identity is linked already.")
         await post_email(connection, letter)

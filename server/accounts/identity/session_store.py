@@ -37,6 +37,9 @@ _ROTATE = text(
     "update accounts.session set token_hash = :token_hash where person_id = :person and id = :id"
     " and revoked_at is null returning id"
 )
+_STANDS = text(
+    "select exists (select 1 from accounts.session where person_id = :person and id = :id and revoked_at is null)"
+)
 _LINK = text(
     "insert into accounts.linked_identity (id, person_id, issuer, subject_hash, created_at)"
     " values (:id, :person, :issuer, :subject_hash, :now) on conflict (issuer, subject_hash) do nothing returning id"
@@ -140,6 +143,11 @@ async def rotate_session(
     """Gives a session another token; False when it has ended."""
     values = {"person": person_id, "id": session_id, "token_hash": token_hash}
     return (await connection.execute(_ROTATE, values)).one_or_none() is not None
+
+
+async def stands(connection: AsyncConnection, person_id: UUID, session_id: UUID) -> bool:
+    """Whether a session was not ended; true until the transaction ends where the person is locked."""
+    return bool((await connection.execute(_STANDS, {"person": person_id, "id": session_id})).scalar_one())
 
 
 async def link_identity(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from datetime import timedelta
@@ -109,6 +110,36 @@ async def test_an_email_that_has_an_account_links_only_after_signing_in(
     told = "auth.identity_linked"
     assert (await people.letters(person.email)).count(told) == 1, "a new way in is told"
     assert told not in await people.letters(other.email)
+
+
+async def test_a_session_that_ends_while_the_provider_is_asked_links_nothing(
+    people: People, provider: OpenIdProvider
+) -> None:
+    person = await people.new_person()
+    connection, watching = [await people.region.connect() for _ in range(2)]
+    try:
+        async with connection.transaction():
+            await connection.execute(
+                "select 1 from accounts.person where id = $1 for no key update", person.id
+            )
+            linking = asyncio.ensure_future(await link(people, provider, person.token, "late"))
+            while not await watching.fetchval(
+                "select exists (select 1 from pg_locks l join pg_stat_activity s using (pid)"
+                " where not l.granted and s.datname = current_database())"
+            ):
+                assert not linking.done()
+            await connection.execute(
+                "update accounts.session set revoked_at = now() where person_id = $1", person.id
+            )
+    finally:
+        await connection.close()
+        await watching.close()
+
+    with pytest.raises(Exception, match="session has ended"):
+        await linking
+    again = await people.sign_in(person)
+    linked = await people.call("ListLinkedIdentities", again.session_token)
+    assert not linked.identities
 
 
 async def test_the_second_factor_is_asked_for_after_the_provider_too(

@@ -161,7 +161,8 @@ async def test_a_deleted_team_has_no_members_no_keys_and_no_invitations(live: Li
         team.id,
     )
     assert (rows[0]["standing"], rows[0]["slug"], rows[0]["frozen"]) == ("frozen", None, True)
-    assert sorted(await live.letters(team.id)) == ["team.deleted"] * 3 + ["team.invitation"]
+    told = [template for template in await live.letters(team.id) if template.startswith("team.")]
+    assert sorted(told) == ["team.deleted"] * 3 + ["team.invitation"]
 
 
 async def test_a_personal_account_has_one_person_for_good(live: Live) -> None:
