@@ -36,25 +36,34 @@ async def read_object(request: Request) -> dict[str, object]:
         BabySeaError: PAYLOAD_TOO_LARGE as soon as more than 100 KB are announced or have arrived; INVALID_INPUT for
             anything else that is not an acceptable JSON object, naming the field where there is one.
     """
+    return parse_object(await read_bytes(request, MAX_BYTES))
+
+
+async def read_bytes(request: Request, most: int) -> bytes:
+    """The body as it arrives.
+
+    Raises:
+        BabySeaError: PAYLOAD_TOO_LARGE as soon as more than `most` bytes are announced or have arrived; INVALID_INPUT
+            when it does not arrive in time.
+    """
     try:
         async with asyncio.timeout(_READ_SECONDS):
-            data = await _read(request)
+            return await _read(request, most)
     except TimeoutError:
         raise _unreadable("The request body did not arrive within 10 seconds.") from None
-    return parse_object(data)
 
 
-async def _read(request: Request) -> bytes:
+async def _read(request: Request, most: int) -> bytes:
     stream = request.stream()
     announced = request.headers.get("content-length", "")
-    if announced.isdecimal() and int(announced[:12]) > MAX_BYTES:
+    if announced.isdecimal() and int(announced[:12]) > most:
         if "expect" not in request.headers:
             await _discard(stream)
         raise BabySeaError(error_reason_pb2.ERROR_REASON_PAYLOAD_TOO_LARGE)
     data = bytearray()
     async for chunk in stream:
         data += chunk
-        if len(data) > MAX_BYTES:
+        if len(data) > most:
             await _discard(stream)
             raise BabySeaError(error_reason_pb2.ERROR_REASON_PAYLOAD_TOO_LARGE)
     return bytes(data)

@@ -1,4 +1,4 @@
-"""Generates the pages that are made from code: docs/configuration.md, docs/errors.md and docs/cli.md.
+"""Generates the pages that are made from code: docs/configuration.md, docs/errors.md, docs/cli.md and docs/models.md.
 
 Usage: docs.py generate | check
 `check` fails when a page is stale.
@@ -17,6 +17,7 @@ from pydantic_core import PydanticUndefined
 from cli.main import parser
 from kit.errors import all_specs
 from kit.settings import Settings
+from scripts.models_page import models
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 
@@ -152,7 +153,7 @@ def _text(text: str | None) -> str:
     return re.sub(r"\s+", " ", text or "").strip()
 
 
-PAGES = {"configuration.md": configuration, "errors.md": errors, "cli.md": command_line}
+PAGES = {"configuration.md": configuration, "errors.md": errors, "cli.md": command_line, "models.md": models}
 
 
 def main() -> None:

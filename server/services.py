@@ -106,6 +106,18 @@ def _files(shared: Dependencies) -> Service:
     )
 
 
+def _callbacks(shared: Dependencies) -> Service:
+    from babysea.generation.v1 import callback_service_pb2_grpc as rpc
+    from server.generation.assembly import callback_parts
+
+    parts = callback_parts(shared)
+    return Service(
+        "babysea.generation.v1.CallbackService",
+        lambda server: rpc.add_CallbackServiceServicer_to_server(parts.servicer, server),
+        close=parts.close,
+    )
+
+
 SERVICES: Mapping[str, ServiceFactory] = {
     "accounts": _accounts,
     "keys": _keys,
@@ -113,6 +125,7 @@ SERVICES: Mapping[str, ServiceFactory] = {
     "routing": _routing,
     "generation": _generation,
     "files": _files,
+    "callbacks": _callbacks,
 }
 """Factory by the name that `--services` takes. A factory imports its service, so that others cost nothing."""
 

@@ -18,14 +18,21 @@ from kit.settings import Settings
 from kit.telemetry import configure_telemetry
 from server.generation.deletion import FileRemoval
 from server.generation.execution import store
+from server.generation.execution.ambiguity import AmbiguityPolicy
+from server.generation.execution.callback_address import CallbackAddresses
 from server.generation.execution.executor import Executor, ExecutorSettings
+from server.generation.execution.health import ProviderHealth
+from server.generation.execution.inputs import Inputs
 from server.generation.execution.loading import Loading
 from server.generation.execution.outputs import Delivery
 from server.generation.execution.step import Stepper
 from server.generation.storage import OutputStore
 from server.ledger.auditing import Auditor
 from server.ledger.reconciliation import Reconciler
+from server.providers.guard import GuardedBackend
+from server.providers.inputs import InputFetcher
 from server.providers.registry import open_providers
+from server.routing.breakers import Breakers
 from server.runtime.combiner import Combiner
 from server.runtime.dependencies import Dependencies, open_dependencies
 from server.runtime.upkeep import Upkeep
@@ -69,6 +76,8 @@ async def open_executor(shared: Dependencies) -> AsyncIterator[Executor]:
         return await store.settle_many(shared.databases.admitter, items)
 
     settlements = Combiner("settle", settle)
+    folder, loopback = _clean_folder(settings), settings.input_allow_private
+    fetcher = InputFetcher(GuardedBackend(allow_loopback=loopback), allow_loopback=loopback, directory=folder)
     engine = shared.databases.worker
     stepper = Stepper(
         engine,
@@ -76,7 +85,11 @@ async def open_executor(shared: Dependencies) -> AsyncIterator[Executor]:
         Loading(engine, shared.envelope, shared.catalog),
         shared.catalog,
         providers,
-        Delivery(providers, OutputStore(settings.storage_url, settings.data_dir), _clean_folder(settings)),
+        Delivery(providers, OutputStore(settings.storage_url, settings.data_dir), folder),
+        ProviderHealth(Breakers(shared.clock)),
+        CallbackAddresses(shared.envelope.master, settings.callback_base_url),
+        AmbiguityPolicy(settings.duplicate_spend_micros),
+        Inputs(fetcher),
     )
     executor_settings = ExecutorSettings(
         concurrency=settings.worker_concurrency,
@@ -88,6 +101,7 @@ async def open_executor(shared: Dependencies) -> AsyncIterator[Executor]:
     finally:
         await settlements.close()
         await providers.aclose()
+        await fetcher.aclose()
 
 
 def _clean_folder(settings: Settings) -> Path:

@@ -151,22 +151,24 @@ class Customer:
 
 
 @asynccontextmanager
-async def running_stack(database: TestDatabase, sandbox_url: str, folder: Path) -> AsyncIterator[Stack]:
-    """A region with its executor; stopped at the end."""
+async def running_stack(
+    database: TestDatabase, sandbox_url: str, folder: Path, **changes: object
+) -> AsyncIterator[Stack]:
+    """A region with its executor, with these settings changed; stopped at the end."""
     service_token = make_token(folder / "service.token", "svc_")
     operator_token = make_token(folder / "operator.token", "op_")
-    settings = settings_for(
-        database,
-        data_dir=folder,
-        service_token_file=folder / "service.token",
-        operator_token_file=folder / "operator.token",
-        replicate_base_url=f"{sandbox_url}/replicate",
-        replicate_token=SecretStr("r8_test"),
-        fal_base_url=f"{sandbox_url}/fal",
-        fal_key=SecretStr("test:key"),
-        lease_seconds=3.0,
-        grpc_listen="127.0.0.1:0",
-    )
+    values: dict[str, object] = {
+        "data_dir": folder,
+        "service_token_file": folder / "service.token",
+        "operator_token_file": folder / "operator.token",
+        "replicate_base_url": f"{sandbox_url}/replicate",
+        "replicate_token": SecretStr("r8_test"),
+        "fal_base_url": f"{sandbox_url}/fal",
+        "fal_key": SecretStr("test:key"),
+        "lease_seconds": 3.0,
+        "grpc_listen": "127.0.0.1:0",
+    }
+    settings = settings_for(database, **{**values, **changes})
     region = open_region(database)
     async with (
         serve(settings) as server,

@@ -43,6 +43,7 @@ NEVER_A_CUSTOMERS = {
     "/babysea.ledger.v1.LedgerService/ListEntries",
     "/babysea.ledger.v1.LedgerService/AuditLedger",
     "/babysea.generation.v1.FileService/ReadFile",
+    "/babysea.generation.v1.CallbackService/ReceiveCallback",
 }
 """No key makes or widens a key, moves money, reads the ledger or reads a file without its signed URL."""
 
@@ -78,7 +79,10 @@ async def test_every_method_is_open_to_its_audiences_and_to_nobody_else(
     found, wanted = {}, {}
     for method in methods:
         status = await method.call(stack, identities[who])
-        found[method.path] = status.reason if status.reason in REFUSALS else ""
+        # There are more methods than failures that one address is allowed in a minute.
+        limited = who == "garbage" and status.reason == "AUTH_RATE_LIMITED"
+        reason = "AUTHENTICATION_FAILED" if limited else status.reason
+        found[method.path] = reason if reason in REFUSALS else ""
         wanted[method.path] = expected(method, who)
         assert status.reason != "INTERNAL_ERROR", method.path
     assert found == wanted

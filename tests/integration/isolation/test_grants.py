@@ -214,6 +214,7 @@ def _writes(*tables: str) -> list[str]:
             "keys.api_key": "id",
             "events.outbox": "event_id",
             "generation.file_removal": "account_id",
+            "generation.callback_seen": "provider",
         }.get(table)
         column = column or (
             "account_id" if table.startswith(("ledger.t", "generation.c", "generation.o")) else "id"
