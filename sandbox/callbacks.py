@@ -35,8 +35,8 @@ class Reporter(Protocol):
         """Return which of "start" and "completed" are reported for the job."""
         ...
 
-    def body(self, job: Job, now: float) -> Mapping[str, object]:
-        """Return the report as of `now`."""
+    def report(self, job: Job, as_of: float, said_at: float) -> Mapping[str, object]:
+        """Return the report on the job as of a time; `said_at` is when it claims to be written."""
         ...
 
     def headers(
@@ -175,7 +175,9 @@ class Callbacks:
         if hold_s:
             await asyncio.sleep(hold_s)
         reporter = self._reporters[job.provider]
-        raw = json.dumps(reporter.body(job, as_of), separators=(",", ":")).encode()
+        age_s = _STALE_S if job.callbacks == "stale" else 0.0
+        said = reporter.report(job, as_of, self.config.clock() - age_s)
+        raw = json.dumps(said, separators=(",", ":")).encode()
         # The same report has the same id, however often it is sent.
         event_id = f"msg_{uuid.uuid5(uuid.NAMESPACE_OID, f'{job.id}:{event}:{job.state(as_of).value}').hex}"
         if self._http is None:
@@ -183,8 +185,7 @@ class Callbacks:
 
         for attempt, pause_s in enumerate(self.config.callback_pauses_s, start=1):
             await asyncio.sleep(pause_s)
-            signed_at = self.config.clock() - (_STALE_S if job.callbacks == "stale" else 0.0)
-            headers = reporter.headers(job, raw, event_id, signed_at, genuine=genuine)
+            headers = reporter.headers(job, raw, event_id, self.config.clock() - age_s, genuine=genuine)
             status = await self._post(job.webhook, raw, headers)
             self._note(job, event, genuine, attempt, status)
             if status is not None and 200 <= status < 300:

@@ -77,6 +77,9 @@ class Job:
     late_s: float | None = None
     """Seconds after a failure or cancellation at which it turns to success after all."""
 
+    throttled: bool = False
+    """Whether it waits because the account has too many jobs; some providers have a word for that."""
+
     ignore_cancel: bool = False
     cancel_s: float = 0.0
     """Seconds that a cancel takes to have its effect."""

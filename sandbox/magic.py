@@ -36,7 +36,9 @@ def _is_factor(value: str) -> bool:
     return re.fullmatch(r"\d{1,3}(?:\.\d{1,3})?", value) is not None
 
 
-_SWITCHES = frozenset({"fail", "outage", "invalid", "ratelimit", "lose", "reset", "ignorecancel"})
+_SWITCHES = frozenset(
+    {"fail", "outage", "invalid", "ratelimit", "lose", "reset", "ignorecancel", "throttled"}
+)
 _VALUED: Mapping[str, Callable[[str], bool]] = {
     "slow": _is_time,
     "hang": _is_time,

@@ -54,6 +54,6 @@ def plain_values(parts: list[Part]) -> dict[str, object]:
 def _read(text: str) -> object:
     if re.fullmatch(r"-?\d{1,15}", text):
         return int(text)
-    if re.fullmatch(r"-?\d{1,9}\.\d{1,9}", text):
+    if re.fullmatch(r"-?\d{1,9}\.\d{1,17}", text):
         return float(text)
     return {"true": True, "false": False}.get(text, text)

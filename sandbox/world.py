@@ -215,6 +215,7 @@ class World:
             output_fault=magic.word("output") or knobs.output,
             refused_at_output=fate.refused_at_output,
             late_s=late_s(knobs, magic),
+            throttled=magic.asks("throttled"),
             ignore_cancel=knobs.ignore_cancel or magic.asks("ignorecancel"),
             cancel_s=(knobs.cancel_ms if slow_cancel_ms is None else slow_cancel_ms) / 1000,
             canceled_at=deadline_at if deadline_at is not None and deadline_at < ends_at else None,

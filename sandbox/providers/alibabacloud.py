@@ -166,10 +166,12 @@ class _Alibaba(Desk):
     def _row(self, job: Job, now: float) -> dict[str, object]:
         ended_at = job.ended_at(now)
         started = now >= job.starts_at and not job.canceled_before_start
+        state = job.state(now)
+        status = "SUSPENDED" if job.throttled and state is State.QUEUED else _STATUS[state]
         row: dict[str, object] = {
             "task_id": job.id,
-            "task_status": _STATUS[job.state(now)],
-            "status": _STATUS[job.state(now)],
+            "task_status": status,
+            "status": status,
             "model_name": job.spec.id,
             "submit_time": _stamp(job.created_at),
             "gmt_create": round(job.created_at * 1000),

@@ -119,14 +119,14 @@ class _Bfl(Desk):
         """Report the end only."""
         return (END,)
 
-    def body(self, job: Job, now: float) -> dict[str, object]:
-        """Return the report as of `now`."""
-        report: dict[str, object] = {"id": job.id, "status": _status(job, now)}
-        if job.state(now) is State.SUCCEEDED:
+    def report(self, job: Job, as_of: float, said_at: float) -> dict[str, object]:
+        """Return the report on the job."""
+        report: dict[str, object] = {"id": job.id, "status": _status(job, as_of)}
+        if job.state(as_of) is State.SUCCEEDED:
             report["result"] = self._result(job)
         else:
             report["error"] = report["status"]
-        stamp = datetime.fromtimestamp(now, UTC).isoformat().replace("+00:00", "Z")
+        stamp = datetime.fromtimestamp(said_at, UTC).isoformat().replace("+00:00", "Z")
         return report | {"message": "", "timestamp": stamp}
 
     def headers(

@@ -173,9 +173,9 @@ class _Fal(Desk):
         """Report the end only."""
         return (END,)
 
-    def body(self, job: Job, now: float) -> dict[str, object]:
-        """Return the report as of `now`."""
-        state = job.state(now)
+    def report(self, job: Job, as_of: float, said_at: float) -> dict[str, object]:
+        """Return the report on the job."""
+        state = job.state(as_of)
         report: dict[str, object] = {"request_id": job.id, "gateway_request_id": job.id}
         if state is State.SUCCEEDED or _flagged(job, state):
             return report | {"status": "OK", "payload": self._output(job, state)}

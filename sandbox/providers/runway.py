@@ -126,7 +126,7 @@ def _view(job: Job, now: float) -> dict[str, object]:
             "credits": round(job.price_micros / (job.cost_factor or 1.0) / _CREDIT_MICROS, 2)
         }
     if state is State.QUEUED:
-        return view | {"status": "PENDING"}
+        return view | {"status": "THROTTLED" if job.throttled else "PENDING"}
     if state is State.RUNNING:
         spent = (now - job.starts_at) / max(0.001, job.ends_at - job.starts_at)
         return view | {"status": "RUNNING", "progress": round(min(0.99, spent), 2)}

@@ -26,6 +26,8 @@ from tests.e2e.conftest import babysea, new_folder, remove_folder
 
 FINAL = frozenset({"succeeded", "failed", "canceled"})
 _LOOK_SECONDS = 0.1
+UP = ("--detach", "--json", "--regions", "us")
+"""How `babysea up` is asked for one region in the background."""
 _T = TypeVar("_T")
 
 
@@ -151,32 +153,44 @@ class Live:
 
 
 @asynccontextmanager
-async def live_stack(*arguments: str, **environment: str) -> AsyncIterator[Live]:
-    """A stack on free ports, or the one whose folder BABYSEA_PROOF_STACK names; the own one is gone at the end."""
+async def started(*arguments: str, **environment: str) -> AsyncIterator[Path]:
+    """The folder of a stack on free ports, or of the one that BABYSEA_PROOF_STACK names; the own one is gone at the end."""
     running = os.environ.get("BABYSEA_PROOF_STACK")
     if running:
-        async with _opened(Path(running)) as live:
-            yield live
+        yield Path(running)
         return
     folder = new_folder()
     stack = folder / "stack"
     try:
         port = choose(None, set())
-        up = ("up", "--detach", "--json", "--regions", "us", "--ports", f"us={port}", *arguments)
-        done = await asyncio.to_thread(
-            lambda: babysea("--data-dir", str(stack), *up, seconds=110.0, **environment)
-        )
-        if done.returncode != 0:
-            raise NotInTimeError(f"the stack did not start: {done.stderr.strip()}")
-        async with _opened(stack) as live:
-            yield live
+        await command(stack, "up", *UP, "--ports", f"us={port}", *arguments, **environment)
+        yield stack
     finally:
         await asyncio.to_thread(lambda: babysea("--data-dir", str(stack), "down"))
         remove_folder(folder, stack)
 
 
 @asynccontextmanager
-async def _opened(stack: Path) -> AsyncIterator[Live]:
+async def live_stack(*arguments: str, **environment: str) -> AsyncIterator[Live]:
+    """The same, opened."""
+    async with started(*arguments, **environment) as stack, opened(stack) as live:
+        yield live
+
+
+async def command(stack: Path, *arguments: str, **environment: str) -> None:
+    """Runs `babysea` on a stack's folder.
+
+    Raises:
+        NotInTimeError: it failed.
+    """
+    done = await asyncio.to_thread(lambda: babysea("--data-dir", str(stack), *arguments, **environment))
+    if done.returncode != 0:
+        raise NotInTimeError(f"babysea {arguments[0]} failed: {done.stderr.strip()}")
+
+
+@asynccontextmanager
+async def opened(stack: Path) -> AsyncIterator[Live]:
+    """The stack that runs in a folder, its sandbox reset."""
     facts = json.loads((stack / "ready.json").read_text())
     region = facts["regions"]["us"]
     async with (

@@ -51,7 +51,7 @@ async def reported(stack: Stack, provider: str) -> list[dict[str, Any]]:
         while True:
             notes = (await stack.sandbox.get("/_sandbox/callbacks")).json()["attempts"]
             found = [note for note in notes if note["provider"] == provider]
-            if any(note["event"] == "completed" for note in found):
+            if any(note["event"] == "completed" and note["status"] == 200 for note in found):
                 return found
             await asyncio.sleep(0.05)
 
@@ -72,14 +72,14 @@ async def test_however_a_provider_reports_there_is_one_success_and_one_settlemen
     assert [attempt.provider for attempt in record.attempts] == [provider]
     posted, held = await customer.balance()
     assert (posted, held) == (100_000_000 - generation.charged_micros, 0)
-    assert {note["status"] for note in await reported(stack, provider)} == {200}
+    # 503 where a report overtook the answer to the submit; it then came again.
+    assert {note["status"] for note in await reported(stack, provider)} <= {200, 503}
     assert await stack.region.audit() == []
     assert len(await stack.log()) == 1
     told = [record for record in caplog.records if record.name == "server.generation.callbacks"]
     outcomes = {vars(record)["facts"]["outcome"] for record in told}
-    # What Black Forest Labs signs does not say when: an old report of theirs counts once, and is worth one question.
-    if how == "forged" or (how == "stale" and provider != "bfl"):
+    if how in {"forged", "stale"}:
         assert outcomes == {"refused"}
     else:
-        assert outcomes <= {"woken", "seen", "ended"}
+        assert outcomes <= {"woken", "seen", "ended", "early"}
         assert outcomes & {"woken", "ended"}

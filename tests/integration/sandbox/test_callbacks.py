@@ -9,6 +9,7 @@ import hmac
 import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 import pytest
@@ -216,6 +217,14 @@ async def test_a_stale_report_is_signed_well_an_hour_ago(box: Sandbox, ear: Ear)
     (report,) = await ear.reports(1)
     assert await _is_replicates(box, *report)
     assert box.clock() - int(report[0]["webhook-timestamp"]) >= 3_600
+
+
+async def test_a_stale_report_of_bfl_says_so_in_its_body(box: Sandbox, ear: Ear) -> None:
+    await _bfl(box, ear, "[[callback=stale]]")
+    box.clock.advance(10)
+    (report,) = await ear.reports(1)
+    assert _is_bfls(*report)
+    assert box.clock() - datetime.fromisoformat(_body(report)["timestamp"]).timestamp() >= 3_599
 
 
 async def test_reordered_reports_say_the_end_before_the_start(box: Sandbox, ear: Ear) -> None:

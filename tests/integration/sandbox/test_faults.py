@@ -212,3 +212,12 @@ async def test_alibaba_has_two_names(box: Sandbox) -> None:
     await box.knobs("alibabacloud", outage=False)
     assert (await box.alibaba_film("[[outage@alibaba]]")).status_code == 503
     assert len(await box.log(provider="alibaba")) == 2
+
+
+async def test_one_job_too_many_waits_under_a_name_of_its_own(box: Sandbox) -> None:
+    task = (await box.submit("runway", "[[throttled]]")).json()["id"]
+    film = (await box.alibaba_film("[[throttled]]")).json()["output"]["task_id"]
+    assert (await box.runway_task(task))["status"] == "THROTTLED"
+    assert (await box.alibaba_task(film))["output"]["task_status"] == "SUSPENDED"
+    box.clock.advance(10)
+    assert (await box.runway_task(task))["status"] == "SUCCEEDED"
