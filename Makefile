@@ -10,8 +10,11 @@ RUN := $(VENV)/.run.stamp
 TEST := $(VENV)/.test.stamp
 DEV := $(VENV)/.dev.stamp
 ANALYTICS := $(VENV)/.analytics.stamp
+SDK_VENV := .venv-sdk
+SDK := $(SDK_VENV)/.stamp
 
-.PHONY: help setup demo test faults check proto baseline format docs tools bench-admission bench-enumeration bench-logs soak clean
+.PHONY: help setup demo test faults check sdk-conformance providers faults-providers proto baseline format docs tools bench-admission \
+  bench-enumeration bench-logs soak clean
 
 help: ## List the targets
 	@awk 'BEGIN {FS = ":.*## "} /^[a-z-]+:.*## / {printf "  make %-16s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -67,8 +70,17 @@ bench-logs: $(TEST) ## Latency of admission beside 2,000 request log rows a seco
 bench-enumeration: $(TEST) ## Whether the time of an answer tells that an e-mail has an account
 	$(BIN)/python -m tests.bench.enumeration
 
+sdk-conformance: $(TEST) $(SDK) ## The providers' official SDKs and our adapters at the sandbox, compared
+	$(BIN)/python -m tests.sdk $(SDK_VENV)/bin/python
+
+providers: $(TEST) ## An image and a video through every provider, by REST: latency, price, bytes
+	$(BIN)/python -m tests.tour
+
+faults-providers: $(TEST) ## Every provider fault at two kinds of provider, and what became of the money
+	$(BIN)/python -m tests.faults.providers
+
 clean: ## Remove everything that these targets made, except .babysea
-	rm -rf $(VENV) .tools .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf $(VENV) $(SDK_VENV) .tools .cache .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
 $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name it with PYTHON=…")'
@@ -100,4 +112,14 @@ $(DEV): requirements/dev.txt $(TEST)
 
 $(ANALYTICS): requirements/analytics.txt $(RUN)
 	$(call install,analytics)
+	@touch $@
+
+# The SDKs want other versions than the product runs with, so they have an environment of their own.
+$(SDK): requirements/sdk.txt $(RUN)
+	@test -x $(SDK_VENV)/bin/python || $(BIN)/python -m venv $(SDK_VENV)
+	@if [ -x $(BIN)/uv ]; then \
+	  VIRTUAL_ENV=$(CURDIR)/$(SDK_VENV) $(BIN)/uv pip sync -q --require-hashes requirements/sdk.txt; \
+	else \
+	  $(SDK_VENV)/bin/python -m pip install -q --disable-pip-version-check --no-deps --require-hashes -r requirements/sdk.txt; \
+	fi
 	@touch $@

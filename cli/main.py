@@ -16,6 +16,7 @@ os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
 from cli import render
 from cli.commands import (
     account,
+    catalog,
     demo,
     doctor,
     down,
@@ -38,7 +39,7 @@ start here:
 
 exit codes: 0 done, 1 failed, 2 wrong usage, 3 not running or unreachable, 4 refused by the service
 """
-_COMMANDS = (up, down, demo, generate, trace, account, key, credits_, ledger, doctor, programs)
+_COMMANDS = (up, down, demo, generate, trace, account, key, credits_, ledger, catalog, doctor, programs)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp
 
 from babysea.common.v1 import error_reason_pb2
-from gateway import files, probes
+from gateway import callbacks, files, probes
 from gateway.edge import Edge
 from gateway.envelope import failure
 from gateway.errors import RefusalError, not_found
@@ -61,6 +61,7 @@ def create_routes(failures: FailureLimit, *, production: bool = False) -> FastAP
     app.state.production = production
     app.include_router(routes.router)
     app.include_router(files.router)
+    app.include_router(callbacks.router)
     app.include_router(probes.router)
     app.add_exception_handler(BabySeaError, _refused)
     app.add_exception_handler(HTTPException, _not_routed)

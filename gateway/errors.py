@@ -30,6 +30,7 @@ CREATE_FIELDS = {
     "generate_audio": "generation_generate_audio",
     "provider_order": "generation_provider_order",
     "deadline_seconds": "generation_deadline_seconds",
+    "content_policy_failover": "generation_content_policy_failover",
 }
 """Fields of CreateGenerationRequest, as the JSON body and its headers name them."""
 

@@ -10,6 +10,7 @@ from google.protobuf.message import Message
 from grpc_health.v1 import health_pb2
 
 from babysea.accounts.v1 import account_service_pb2 as accounts
+from babysea.generation.v1 import callback_service_pb2 as callbacks
 from babysea.generation.v1 import generation_service_pb2 as generation
 from babysea.keys.v1 import key_service_pb2 as keys
 from babysea.routing.v1 import routing_service_pb2 as routing
@@ -87,6 +88,12 @@ LIST_PROVIDERS = Method(
 )
 READ_FILE = Method(
     "babysea.generation.v1.FileService", "ReadFile", generation.ReadFileRequest, generation.ReadFileResponse
+)
+RECEIVE_CALLBACK = Method(
+    "babysea.generation.v1.CallbackService",
+    "ReceiveCallback",
+    callbacks.ReceiveCallbackRequest,
+    callbacks.ReceiveCallbackResponse,
 )
 CHECK_HEALTH = Method(
     "grpc.health.v1.Health", "Check", health_pb2.HealthCheckRequest, health_pb2.HealthCheckResponse

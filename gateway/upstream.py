@@ -65,9 +65,15 @@ class Upstream:
         self._calls: dict[str, Any] = {}
 
     async def call(
-        self, exchange: Exchange, method: Method[Q, R], request: Q, *, seconds: float | None = None
+        self,
+        exchange: Exchange,
+        method: Method[Q, R],
+        request: Q,
+        *,
+        seconds: float | None = None,
+        for_key: bool = True,
     ) -> R:
-        """Makes one call for the caller, with the credential that the route accepted.
+        """Makes one call, with the credential that the route accepted or with the gateway's own identity.
 
         Args:
             exchange: the request that the call is made for; learns the limits and timings that come back.
@@ -75,13 +81,14 @@ class Upstream:
             request: with what.
             seconds: time for the answer; what is left of the request's time when omitted. The method's own limit from
                 its service config holds in any case.
+            for_key: whether the caller's key goes along.
 
         Raises:
             RegionError: the region refused, or did not answer.
         """
         send = self._unary(method)
         with call_span(method) as span:
-            metadata = self._metadata(exchange, exchange.credential)
+            metadata = self._metadata(exchange, exchange.credential if for_key else None)
             call = send(request, metadata=metadata, timeout=min(exchange.remaining(), seconds or 60.0))
             try:
                 answer: R = await call

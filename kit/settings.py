@@ -128,10 +128,42 @@ class Settings(BaseSettings):
     storage_url: str = Field(
         "", description="obstore URL of the output store; empty means a folder in data_dir."
     )
-    replicate_base_url: str = Field("https://api.replicate.com", description="Replicate's API.")
-    replicate_token: SecretStr = Field(SecretStr(""), description="Replicate API token of this region.")
-    fal_base_url: str = Field("https://queue.fal.run", description="Fal's queue API.")
+    input_allow_private: bool = Field(
+        False,
+        description="Development only: lets customers' input files come from loopback addresses. Production refuses it.",
+    )
+    callback_base_url: str = Field(
+        "",
+        description="Public base URL at which providers report what became of a job; empty means that they are only polled.",
+    )
+    duplicate_spend_micros: int = Field(
+        0,
+        ge=0,
+        description="Most that a generation may cost us twice, in micro-dollars: as long as jobs of which nobody knows "
+        "whether they exist cost no more together, the next provider is tried. 0 fails it instead.",
+    )
+    # Inference providers: an empty base URL means the catalog's for this region, an absent credential none is called.
+    alibaba_base_url: str = Field("", description="Alibaba Cloud's API.")
+    alibaba_key: SecretStr = Field(SecretStr(""), description="Alibaba Cloud API key of this region.")
+    bfl_base_url: str = Field("", description="Black Forest Labs' API.")
+    bfl_key: SecretStr = Field(SecretStr(""), description="Black Forest Labs API key of this region.")
+    byteplus_base_url: str = Field("", description="BytePlus' API.")
+    byteplus_key: SecretStr = Field(SecretStr(""), description="BytePlus API key of this region.")
+    cloudflare_base_url: str = Field("", description="Cloudflare's API, without the account.")
+    cloudflare_account_id: str = Field("", description="Cloudflare account that runs the models.")
+    cloudflare_token: SecretStr = Field(SecretStr(""), description="Cloudflare API token of this region.")
+    fal_base_url: str = Field("", description="Fal's queue API.")
     fal_key: SecretStr = Field(SecretStr(""), description="Fal API key of this region.")
+    openai_base_url: str = Field("", description="OpenAI's API.")
+    openai_key: SecretStr = Field(SecretStr(""), description="OpenAI API key of this region.")
+    replicate_base_url: str = Field("", description="Replicate's API.")
+    replicate_token: SecretStr = Field(SecretStr(""), description="Replicate API token of this region.")
+    replicate_webhook_secret: SecretStr = Field(
+        SecretStr(""),
+        description="Secret with which Replicate signs its reports (whsec_…), for servers that hold no token to ask for it.",
+    )
+    runway_base_url: str = Field("", description="Runway's API.")
+    runway_key: SecretStr = Field(SecretStr(""), description="Runway API key of this region.")
 
     # Notices
     dashboard_base_url: str = Field(

@@ -13,7 +13,7 @@ def main() -> int:
     """Read the arguments, serve, and return the exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m sandbox",
-        description="Serve the provider sandbox (Replicate at /replicate, Fal at /fal).",
+        description="Serve the provider sandbox: eight inference providers on one port (see docs/sandbox.md).",
     )
     parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     parser.add_argument(
@@ -28,8 +28,18 @@ def main() -> int:
     parser.add_argument(
         "--keep-bodies", action="store_true", help="keep request bodies, prompts included, in the request log"
     )
+    parser.add_argument(
+        "--callbacks-anywhere",
+        action="store_true",
+        help="report to any address, not only to this machine's loopback ones",
+    )
     asked = parser.parse_args()
-    config = SandboxConfig(public_url=asked.public_url, seed=asked.seed, keep_bodies=asked.keep_bodies)
+    config = SandboxConfig(
+        public_url=asked.public_url,
+        seed=asked.seed,
+        keep_bodies=asked.keep_bodies,
+        callbacks_anywhere=asked.callbacks_anywhere,
+    )
     try:
         run(asked.host, asked.port, config)
     except PortTakenError as error:

@@ -22,6 +22,7 @@ def create_app(config: SandboxConfig | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         yield
+        await world.callbacks.close()
         world.media.close()
 
     app = SandboxApp(
@@ -29,6 +30,6 @@ def create_app(config: SandboxConfig | None = None) -> FastAPI:
     )
     app.include_router(control.router(world, list(PROVIDERS)))
     app.include_router(files.router(world))
-    for name, routes in PROVIDERS.items():
-        app.include_router(routes(world), prefix=f"/{name}")
+    for provider in PROVIDERS.values():
+        app.include_router(provider.routes(world), prefix=provider.prefix)
     return app

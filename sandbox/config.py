@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -41,5 +43,17 @@ class SandboxConfig:
     keep_bodies: bool = False
     """Keep submitted bodies, and so prompts, in clear in the request log. Off unless you look for a bug."""
 
+    callbacks_anywhere: bool = False
+    """Report to any address. Off: only loopback addresses are called, so that no test reaches out by accident."""
+
+    callback_pauses_s: tuple[float, ...] = (0.0, 0.5, 1.5, 3.5)
+    """Pauses before each attempt to report; the last one ends it. The real providers go on for hours."""
+
     clock: Callable[[], float] = time.time
     """Seconds since the epoch; job progress is computed from it."""
+
+
+def webhook_secret(seed: int = 0) -> str:
+    """Return what the sandbox's Replicate signs its reports with, as it says it itself."""
+    digest = hashlib.sha256(f"webhook:{seed}".encode()).digest()
+    return "whsec_" + base64.b64encode(digest[:24]).decode()

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from fastapi import APIRouter, Response
-from fastapi.responses import JSONResponse
 
 from .jobs import Job, State
 from .media.sketch import sketch
+from .media.spoil import spoil, spoiled_shape
 from .world import World
+
+LAST_FRAME = "last.png"
+"""Name of a film's last frame, where a provider delivers one."""
 
 _SUFFIX = {"png": "png", "jpeg": "jpg", "webp": "webp", "mp4": "mp4"}
 _TYPE = {"png": "image/png", "jpeg": "image/jpeg", "webp": "image/webp", "mp4": "video/mp4"}
@@ -31,8 +36,15 @@ def files_gone(job: Job, now: float) -> bool:
 
 
 async def file_bytes(world: World, job: Job, index: int) -> bytes:
-    """Return one output of a job, encoded."""
-    return await world.media.file(sketch(job.prompt, job.seed, index), job.shape)
+    """Return one output of a job, encoded; spoiled when the job's outputs are at fault."""
+    shape = spoiled_shape(job.shape, job.output_fault)
+    return spoil(await world.media.file(sketch(job.prompt, job.seed, index), shape), job.output_fault)
+
+
+def has_files(job: Job, now: float) -> bool:
+    """Say whether the job has outputs to fetch; Fal delivers what its content policy flagged, too."""
+    state = job.state(now)
+    return state is State.SUCCEEDED or (state is State.MODERATED and job.refused_at_output)
 
 
 def router(world: World) -> APIRouter:
@@ -43,12 +55,27 @@ def router(world: World) -> APIRouter:
     async def read_file(provider: str, job_id: str, name: str) -> Response:
         job = world.jobs.find(provider, job_id)
         now = world.now()
-        if job is None or job.state(now) is not State.SUCCEEDED or files_gone(job, now):
-            return JSONResponse({"detail": "There is no such file, or it has expired."}, 404)
+        if job is None or not has_files(job, now) or files_gone(job, now) or job.output_fault == "missing":
+            return _absent(404, "NoSuchKey", "There is no such file, or no more.")
+        if job.output_fault == "expired":
+            return _absent(403, "AccessDenied", "Request has expired")
+        if job.output_fault == "forbidden":
+            return _absent(403, "SignatureDoesNotMatch", "The signature of the address is wrong.")
+        if name == LAST_FRAME and job.spec.media == "video":
+            still = replace(job.shape, kind="image", format="png", seconds=0.0, audio=False)
+            return Response(
+                await world.media.file(sketch(job.prompt, job.seed, 0), still), media_type="image/png"
+            )
         names = [url.rsplit("/", 1)[1] for url in file_urls(job, "")]
         if name not in names:
-            return JSONResponse({"detail": "The job has no such output."}, 404)
+            return _absent(404, "NoSuchKey", "The job has no such output.")
         content = await file_bytes(world, job, names.index(name))
         return Response(content, media_type=content_type(job), headers={"cache-control": "private"})
 
     return routes
+
+
+def _absent(status: int, code: str, message: str) -> Response:
+    """Return a refusal in the form that object stores use."""
+    text = f'<?xml version="1.0" encoding="UTF-8"?><Error><Code>{code}</Code><Message>{message}</Message></Error>'
+    return Response(text, status, media_type="application/xml")

@@ -58,11 +58,38 @@ class Job:
     starts_at: float
     ends_at: float
     price_micros: int
+    cost_factor: float = 1.0
+    """Share of the list price that `price_micros` is."""
+
+    asked: int = 1
+    """Outputs that the request asked for; `shape.count` is what is delivered."""
+
     webhook: str | None = None
+    callbacks: str = "send"
+    """How reports to the webhook are sent."""
+
+    output_fault: str | None = None
+    """What is wrong with the outputs."""
+
+    refused_at_output: bool = False
+    """Whether the content policy refused what was made, not what was asked."""
+
+    late_s: float | None = None
+    """Seconds after a failure or cancellation at which it turns to success after all."""
+
+    throttled: bool = False
+    """Whether it waits because the account has too many jobs; some providers have a word for that."""
+
     ignore_cancel: bool = False
+    cancel_s: float = 0.0
+    """Seconds that a cancel takes to have its effect."""
+
     canceled_at: float | None = None
     deadline_at: float | None = None
     """When the provider cancels it by itself."""
+
+    removed_at: float | None = None
+    """When its record was deleted by the caller."""
 
     files_life_s: float | None = None
     """How long after its end input and outputs are kept; None keeps them as long as the job is remembered."""
@@ -72,18 +99,34 @@ class Job:
 
     def state(self, now: float) -> State:
         """Return where the job stands at `now`."""
-        if self.canceled_at is not None and self.canceled_at <= now:
-            return State.CANCELED
-        if now < self.starts_at:
+        ended_at, state = self._first_end()
+        if now < self.starts_at and now < ended_at:
             return State.QUEUED
-        return State.RUNNING if now < self.ends_at else self.fate
+        if now < ended_at:
+            return State.RUNNING
+        late_at = self._late_at()
+        return State.SUCCEEDED if late_at is not None and now >= late_at else state
 
     def ended_at(self, now: float) -> float | None:
         """Return when it became final, or None while it is not."""
-        state = self.state(now)
-        if not state.final:
+        if not self.state(now).final:
             return None
-        return self.canceled_at if state is State.CANCELED else self.ends_at
+        late_at = self._late_at()
+        return late_at if late_at is not None and now >= late_at else self._first_end()[0]
+
+    def last_change(self) -> float:
+        """Return when its state changes for the last time, as things stand."""
+        late_at = self._late_at()
+        return self._first_end()[0] if late_at is None else late_at
+
+    def _first_end(self) -> tuple[float, State]:
+        if self.canceled_at is not None and self.canceled_at < self.ends_at:
+            return self.canceled_at, State.CANCELED
+        return self.ends_at, self.fate
+
+    def _late_at(self) -> float | None:
+        ended_at, state = self._first_end()
+        return None if self.late_s is None or state is State.SUCCEEDED else ended_at + self.late_s
 
     def billable_micros(self, now: float) -> int:
         """Return what the provider bills for it as of `now`: the price once it succeeded, else nothing."""
@@ -95,13 +138,14 @@ class Job:
         if state.final:
             return CancelResult.TOO_LATE
         if not self.ignore_cancel:
-            self.canceled_at = now
+            wanted_at = now + self.cancel_s
+            self.canceled_at = wanted_at if self.canceled_at is None else min(wanted_at, self.canceled_at)
         return CancelResult.REMOVED if state is State.QUEUED else CancelResult.STOPPED
 
     @property
     def canceled_before_start(self) -> bool:
         """Whether it was canceled while it was still queued."""
-        return self.canceled_at is not None and self.canceled_at < self.starts_at
+        return self.canceled_at is not None and self.canceled_at < min(self.starts_at, self.ends_at)
 
 
 class JobBook:

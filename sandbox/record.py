@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from .jobs import Job
+from .trouble import Trouble
 
 
 class Outcome(StrEnum):
@@ -18,10 +19,17 @@ class Outcome(StrEnum):
     LOST = "lost"
     """Accepted, and the connection closed without an answer."""
 
+    RESET = "reset"
+    """The connection was reset before any job was made."""
+
     UNAUTHORIZED = "unauthorized"
     OUTAGE = "outage"
     FORCED = "forced_status"
     RATE_LIMITED = "rate_limited"
+    REFUSED = "refused"
+    """Refused by a knob or a token, for the reason in `trouble`."""
+
+    MODERATED = "moderated"
     TOO_LARGE = "too_large"
     MALFORMED = "malformed"
     UNKNOWN_MODEL = "unknown_model"
@@ -37,6 +45,7 @@ class Entry:
     provider: str
     model: str
     outcome: Outcome
+    trouble: Trouble | None
     body_sha256: str
     magic: tuple[str, ...]
     job: Job | None
@@ -50,6 +59,7 @@ class Entry:
             "provider": self.provider,
             "model": self.model,
             "outcome": self.outcome.value,
+            "trouble": self.trouble.value if self.trouble else None,
             "job_id": self.job.id if self.job else None,
             "state": self.job.state(now).value if self.job else None,
             "billable": self.job.billable_micros(now) if self.job else 0,
@@ -77,6 +87,7 @@ class RequestLog:
         outcome: Outcome,
         raw: bytes,
         *,
+        trouble: Trouble | None = None,
         magic: Iterable[str] = (),
         job: Job | None = None,
     ) -> None:
@@ -89,6 +100,7 @@ class RequestLog:
                 provider=provider,
                 model=model,
                 outcome=outcome,
+                trouble=trouble,
                 body_sha256=hashlib.sha256(raw).hexdigest(),
                 magic=tuple(magic),
                 job=job,
@@ -103,6 +115,20 @@ class RequestLog:
             for entry in self._entries
             if entry.sequence > since and provider in (None, entry.provider)
         ]
+
+    def bill(self, now: float) -> dict[str, dict[str, int]]:
+        """Return by provider what was submitted and accepted, and the jobs and micro-dollars billed as of `now`."""
+        bills: dict[str, dict[str, int]] = {}
+        for entry in self._entries:
+            bill = bills.setdefault(
+                entry.provider, dict.fromkeys(("submitted", "accepted", "paid", "billable"), 0)
+            )
+            cost = entry.job.billable_micros(now) if entry.job else 0
+            bill["submitted"] += 1
+            bill["accepted"] += entry.job is not None
+            bill["paid"] += cost > 0
+            bill["billable"] += cost
+        return bills
 
     @property
     def last_sequence(self) -> int:

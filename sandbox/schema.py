@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 
 @dataclass(frozen=True)
@@ -38,19 +38,34 @@ class Field(Protocol):
         ...
 
 
+@runtime_checkable
+class Nested(Protocol):
+    """A field that holds other fields, and names the inner one that is wrong."""
+
+    def inside(self, value: object, path: tuple[str, ...]) -> list[Violation]:
+        """Return what is wrong within `value`, which passed `problem`."""
+        ...
+
+
 @dataclass(frozen=True)
 class Text:
     """A string."""
 
     required: bool = False
+    most: int | None = None
+    """Longest length in characters."""
 
     def problem(self, value: object) -> tuple[str, str] | None:
-        """Refuse anything but a string."""
-        return None if isinstance(value, str) else ("type", "Expected a string")
+        """Refuse anything but a string that is not too long."""
+        if not isinstance(value, str):
+            return ("type", "Expected a string")
+        if self.most is not None and len(value) > self.most:
+            return ("range", f"Must be at most {self.most} characters long")
+        return None
 
     def describe(self) -> dict[str, object]:
         """Return the JSON Schema."""
-        return {"type": "string"}
+        return {"type": "string"} if self.most is None else {"type": "string", "maxLength": self.most}
 
 
 @dataclass(frozen=True)
@@ -189,10 +204,13 @@ class Size:
         return {"anyOf": [{"type": "string", "enum": list(self.named)}, pair]}
 
 
-def check(fields: Mapping[str, Field], given: Mapping[str, object], root: str) -> list[Violation]:
+def check(
+    fields: Mapping[str, Field], given: Mapping[str, object], root: str | tuple[str, ...]
+) -> list[Violation]:
     """Compare `given` with `fields`; every violation's path starts at `root`."""
+    top = (root,) if isinstance(root, str) else root
     missing = [
-        Violation((root, name), "missing", "Field required")
+        Violation((*top, name), "missing", "Field required")
         for name, field in fields.items()
         if field.required and name not in given
     ]
@@ -201,8 +219,10 @@ def check(fields: Mapping[str, Field], given: Mapping[str, object], root: str) -
         field = fields.get(name)
         if field is None:
             wrong.append(
-                Violation((root, name), "extra", f"Additional property {name} is not allowed", value)
+                Violation((*top, name), "extra", f"Additional property {name} is not allowed", value)
             )
         elif problem := field.problem(value):
-            wrong.append(Violation((root, name), *problem, value))
+            wrong.append(Violation((*top, name), *problem, value))
+        elif isinstance(field, Nested):
+            wrong += field.inside(value, (*top, name))
     return missing + wrong

@@ -1,4 +1,4 @@
-"""Generates the pages that are made from code: docs/configuration.md, errors.md, cli.md and personal-data.md.
+"""Generates the pages that are made from code: docs/configuration.md, errors.md, cli.md, personal-data.md and models.md.
 
 Usage: docs.py generate | check
 `check` fails when a page is stale.
@@ -17,6 +17,7 @@ from pydantic_core import PydanticUndefined
 from cli.main import parser
 from kit.errors import all_specs
 from kit.settings import Settings
+from scripts.models_page import models
 from server.privacy.inventory import Inventory, PersonalColumn, Store, Table, load_inventory
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -253,6 +254,7 @@ PAGES = {
     "errors.md": errors,
     "cli.md": command_line,
     "personal-data.md": personal_data,
+    "models.md": models,
 }
 
 

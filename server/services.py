@@ -178,6 +178,18 @@ def _logs(shared: Dependencies) -> Service:
     )
 
 
+def _callbacks(shared: Dependencies) -> Service:
+    from babysea.generation.v1 import callback_service_pb2_grpc as rpc
+    from server.generation.assembly import callback_parts
+
+    parts = callback_parts(shared)
+    return Service(
+        "babysea.generation.v1.CallbackService",
+        lambda server: rpc.add_CallbackServiceServicer_to_server(parts.servicer, server),
+        close=parts.close,
+    )
+
+
 SERVICES: Mapping[str, ServiceFactory] = {
     "accounts": _accounts,
     "identity": _identity,
@@ -188,6 +200,7 @@ SERVICES: Mapping[str, ServiceFactory] = {
     "routing": _routing,
     "generation": _generation,
     "files": _files,
+    "callbacks": _callbacks,
     "logs": _logs,
     "notifications": _notifications,
     "consent": _consent,

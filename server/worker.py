@@ -19,7 +19,11 @@ from kit.telemetry import configure_telemetry
 from server.accounts.tokens import reset_token_maker
 from server.generation.deletion import FileRemoval
 from server.generation.execution import store
+from server.generation.execution.ambiguity import AmbiguityPolicy
+from server.generation.execution.callback_address import CallbackAddresses
 from server.generation.execution.executor import Executor, ExecutorSettings
+from server.generation.execution.health import ProviderHealth
+from server.generation.execution.inputs import Inputs
 from server.generation.execution.loading import Loading
 from server.generation.execution.outputs import Delivery
 from server.generation.execution.step import Stepper
@@ -30,7 +34,10 @@ from server.notifications.assembly import open_sender
 from server.notifications.low_balance import LowBalance
 from server.notifications.sending import Forgetting
 from server.privacy.consents import consented
+from server.providers.guard import GuardedBackend
+from server.providers.inputs import InputFetcher
 from server.providers.registry import open_providers
+from server.routing.breakers import Breakers
 from server.runtime.combiner import Combiner
 from server.runtime.dependencies import Dependencies, open_dependencies
 from server.runtime.fault_points import Point, arm, reach
@@ -79,6 +86,8 @@ async def open_executor(shared: Dependencies) -> AsyncIterator[Executor]:
         return words
 
     settlements = Combiner("settle", settle)
+    folder, loopback = _clean_folder(settings), settings.input_allow_private
+    fetcher = InputFetcher(GuardedBackend(allow_loopback=loopback), allow_loopback=loopback, directory=folder)
     engine = shared.databases.worker
     stepper = Stepper(
         engine,
@@ -86,7 +95,11 @@ async def open_executor(shared: Dependencies) -> AsyncIterator[Executor]:
         Loading(engine, shared.envelope, shared.catalog),
         shared.catalog,
         providers,
-        Delivery(providers, OutputStore(settings.storage_url, settings.data_dir), _clean_folder(settings)),
+        Delivery(providers, OutputStore(settings.storage_url, settings.data_dir), folder),
+        ProviderHealth(Breakers(shared.clock)),
+        CallbackAddresses(shared.envelope.master, settings.callback_base_url),
+        AmbiguityPolicy(settings.duplicate_spend_micros),
+        Inputs(fetcher),
     )
     executor_settings = ExecutorSettings(
         concurrency=settings.worker_concurrency,
@@ -98,6 +111,7 @@ async def open_executor(shared: Dependencies) -> AsyncIterator[Executor]:
     finally:
         await settlements.close()
         await providers.aclose()
+        await fetcher.aclose()
 
 
 def _clean_folder(settings: Settings) -> Path:

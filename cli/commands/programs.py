@@ -77,7 +77,7 @@ def register(commands: Subparsers, everywhere: argparse.ArgumentParser) -> None:
         everywhere,
         "sandbox",
         "run the provider sandbox",
-        "Run the provider sandbox: Replicate at /replicate, Fal at /fal, its own controls at /_sandbox.",
+        "Run the provider sandbox: eight inference providers on one port, with its own controls at /_sandbox.",
     )
     sandbox.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
     sandbox.add_argument("--port", type=parse_port, default=8090, metavar="PORT", help="port (default: 8090)")

@@ -11,6 +11,7 @@ from cli.supervisor.layout import Layout
 from cli.supervisor.plan import Plan
 from cli.supervisor.ports import HOST
 from cli.supervisor.secrets import RegionSecrets
+from sandbox.config import webhook_secret
 
 SUPERVISED = "BABYSEA_SUPERVISED"
 """Set for programs whose standard input is a pipe that the supervisor holds: they end when it does."""
@@ -34,6 +35,7 @@ _TUNABLE = tuple(
             "ARGON2_MEMORY_KIB",
             "ARGON2_PASSES",
             "OIDC_PROVIDERS",
+            "INPUT_ALLOW_PRIVATE",
         ),
     )
 )
@@ -85,6 +87,9 @@ def for_server(
         "BABYSEA_VAULT_DATABASE_URL": urls.vault_roles["babysea_app"],
         "BABYSEA_LOGS_DATABASE_URL": urls.roles["babysea_logger"],
         "BABYSEA_OPERATOR_TOKEN_FILE": str(layout.region(region).operator_token),
+        # What a server needs to check providers' reports; it holds no credential to call them.
+        "BABYSEA_FAL_BASE_URL": f"{plan.sandbox_url}/fal",
+        "BABYSEA_REPLICATE_WEBHOOK_SECRET": webhook_secret(),
         "BABYSEA_GRPC_LISTEN": plan.servers(region)[number - 1],
     }
 
@@ -96,13 +101,37 @@ def for_worker(
     return {
         **_regional(layout, plan, region, secrets, urls),
         "BABYSEA_VAULT_DATABASE_URL": urls.vault_roles["babysea_worker"],
-        "BABYSEA_REPLICATE_BASE_URL": f"{plan.sandbox_url}/replicate",
-        "BABYSEA_REPLICATE_TOKEN": f"r8_sandbox_{region}",
-        "BABYSEA_FAL_BASE_URL": f"{plan.sandbox_url}/fal",
-        "BABYSEA_FAL_KEY": f"sandbox:{region}",
+        **_sandboxed_providers(plan, region),
         # Links in e-mails lead to the region's own pages.
         "BABYSEA_DASHBOARD_BASE_URL": plan.api_url(region),
         **{name: os.environ[name] for name in _MAIL if name in os.environ},
+    }
+
+
+def _sandboxed_providers(plan: Plan, region: str) -> dict[str, str]:
+    """Where each provider is in the sandbox, and a key that it takes; no real key is ever passed on."""
+    prefixes = {
+        "ALIBABA": "/alibaba/api/v1",
+        # Its official client drops every prefix of a base URL, so it has the root of the host.
+        "BFL": "",
+        "BYTEPLUS": "/byteplus/api/v3",
+        "CLOUDFLARE": "/cloudflare/client/v4",
+        "FAL": "/fal",
+        "OPENAI": "/openai/v1",
+        "REPLICATE": "/replicate",
+        "RUNWAY": "/runway",
+    }
+    return {
+        **{f"BABYSEA_{name}_BASE_URL": f"{plan.sandbox_url}{prefix}" for name, prefix in prefixes.items()},
+        "BABYSEA_ALIBABA_KEY": f"sk-sandbox-{region}",
+        "BABYSEA_BFL_KEY": f"bfl-sandbox-{region}",
+        "BABYSEA_BYTEPLUS_KEY": f"ark-sandbox-{region}",
+        "BABYSEA_CLOUDFLARE_ACCOUNT_ID": f"sandbox{region}",
+        "BABYSEA_CLOUDFLARE_TOKEN": f"cf-sandbox-{region}",
+        "BABYSEA_FAL_KEY": f"sandbox:{region}",
+        "BABYSEA_OPENAI_KEY": f"sk-sandbox-{region}",
+        "BABYSEA_REPLICATE_TOKEN": f"r8_sandbox_{region}",
+        "BABYSEA_RUNWAY_KEY": f"key_sandbox_{region}",
     }
 
 
@@ -118,6 +147,7 @@ def _regional(
         "BABYSEA_MASTER_KEY": secrets.master_key,
         "BABYSEA_SERVICE_TOKEN_FILE": str(place.service_token),
         "BABYSEA_API_BASE_URL": plan.api_url(region),
+        "BABYSEA_CALLBACK_BASE_URL": plan.api_url(region),
         "BABYSEA_STORAGE_URL": place.storage.as_uri(),
     }
 

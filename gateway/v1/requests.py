@@ -17,7 +17,7 @@ from gateway.errors import shown
 from kit.errors import BabySeaError, invalid
 
 PREFIX = "generation_"
-_LATER = frozenset({"generation_quote_id", "generation_content_policy_failover"})
+_LATER = frozenset({"generation_quote_id"})
 """Fields of the contract that no region understands yet; silently ignoring them would promise what is not done."""
 
 _IDEMPOTENCY_KEY = re.compile(r"[A-Za-z0-9_\-:.]{1,255}")
@@ -50,6 +50,10 @@ class CreateImage(BaseModel):
             json_schema_extra=_without_default,
         ),
     ] = 0
+    generation_content_policy_failover: Annotated[
+        bool,
+        Field(description="Whether the next provider is tried when the content policy of one refuses."),
+    ] = False
 
 
 class CreateVideo(CreateImage):
@@ -104,6 +108,7 @@ def create_request(
         output_format=fields.generation_output_format,
         input_file=fields.generation_input_file,
         provider_order=fields.generation_provider_order,
+        content_policy_failover=fields.generation_content_policy_failover,
     )
     # What was not said stays unsaid, so that the model's own default counts.
     if "generation_output_number" in known:

@@ -233,7 +233,7 @@ class DecisionEntry(TypedDict):
 
     at: str | None
     entry: Literal["decision"]
-    decision: Literal["order_planned", "provider_chosen", "failed_over", "cancel_sent"]
+    decision: Literal["order_planned", "provider_chosen", "failed_over", "cancel_sent", "postponed"]
     providers: list[str]
     cause_code: NotRequired[str]
 

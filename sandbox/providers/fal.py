@@ -3,53 +3,51 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import uuid
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
+from ..callbacks import END
+from ..desk import Desk, retry_after
 from ..files import content_type, file_bytes, file_urls
 from ..jobs import CancelResult, Job, State
-from ..media.sketch import MediaShape
-from ..models import ModelSpec, find_model
+from ..models import ModelSpec
 from ..record import Outcome
-from ..schema import Violation, check
-from ..wire import HangUp, origin, read_body, wait_while_connected
-from ..world import Order, Refusal, World, read_object
-from .geometry import PICTURE_FORMATS, film_size
+from ..trouble import Trouble
+from ..world import Refusal, World
+from .fal_input import NAME, authorized, read_order
 
-NAME = "fal"
-
-_SIZES = {
-    "square_hd": (1024, 1024),
-    "square": (512, 512),
-    "portrait_4_3": (768, 1024),
-    "portrait_16_9": (576, 1024),
-    "landscape_4_3": (1024, 768),
-    "landscape_16_9": (1024, 576),
-}
+_USER = "sandbox"
 _TYPES = {"missing": "missing", "extra": "extra_forbidden", "type": "value_error", "choice": "literal_error"}
-_REFUSALS = {
-    400: ("bad_request", "The request could not be read"),
-    401: ("auth_error", "Authentication is required to access this application"),
-    402: ("auth_error", "The account has no balance left"),
-    403: ("auth_error", "The account is locked"),
-    404: ("not_found", "Application not found"),
-    413: ("bad_request", "The request body is too large"),
-    429: ("rate_limited", "Too many requests"),
-    500: ("internal_error", "Internal server error"),
-    503: ("internal_error", "The service is temporarily unavailable"),
-    504: ("request_timeout", "The request timed out"),
-}
-_ENDINGS = {
-    State.FAILED: (500, "internal_server_error", "The model stopped unexpectedly"),
-    State.MODERATED: (
+_WORDS: dict[Trouble, tuple[int, str, str]] = {
+    Trouble.INVALID: (422, "validation_error", "The input is not valid"),
+    Trouble.MALFORMED: (422, "validation_error", "The request could not be read"),
+    Trouble.TOO_LARGE: (413, "bad_request", "The request body is too large"),
+    Trouble.UNKNOWN_MODEL: (404, "not_found", "Application not found"),
+    Trouble.AUTH: (401, "auth_error", "Authentication is required to access this application"),
+    Trouble.FORBIDDEN: (403, "auth_error", "Access to this application is denied"),
+    Trouble.BILLING: (403, "auth_error", "User is locked. Reason: Exhausted balance."),
+    Trouble.QUOTA: (403, "auth_error", "User is locked. Reason: Spending limit reached."),
+    Trouble.RATE: (429, "rate_limited", "Too many requests"),
+    Trouble.CAPACITY: (503, "internal_error", "No runner is available"),
+    Trouble.TIMEOUT: (504, "request_timeout", "The request timed out"),
+    Trouble.INTERNAL: (500, "internal_error", "Internal server error"),
+    Trouble.UNAVAILABLE: (503, "internal_error", "The service is temporarily unavailable"),
+    Trouble.MODERATION: (
         422,
         "content_policy_violation",
         "The content could not be processed because it was flagged by a content checker.",
     ),
+}
+_ENDINGS = {
+    State.FAILED: (500, "internal_server_error", "The model stopped unexpectedly"),
+    State.MODERATED: _WORDS[Trouble.MODERATION],
     State.CANCELED: (499, "client_cancelled", "Request was cancelled"),
 }
 _RETRYABLE = frozenset({429, 500, 502, 503, 504})
@@ -62,15 +60,19 @@ _CANCEL_REPLIES = {
 
 def router(world: World) -> APIRouter:
     """Return Fal's routes."""
-    return _Fal(world).routes()
+    provider = _Fal(world)
+    world.callbacks.register(NAME, provider)
+    return provider.routes()
 
 
-class _Fal:
+class _Fal(Desk):
     def __init__(self, world: World) -> None:
-        self._world = world
+        super().__init__(world, NAME)
+        self._key = _key(f"fal:{world.config.seed}")
 
     def routes(self) -> APIRouter:
         routes = APIRouter()
+        routes.add_api_route("/.well-known/jwks.json", self.read_keys, methods=["GET"])
         one = "/{owner}/{alias}/requests/{request_id}"
         routes.add_api_route(f"{one}/status", self.read_status, methods=["GET"])
         routes.add_api_route(f"{one}/cancel", self.cancel, methods=["PUT"])
@@ -80,18 +82,20 @@ class _Fal:
         return routes
 
     async def submit(self, request: Request, owner: str, alias: str, path: str = "") -> Response:
-        raw = await read_body(request, self._world.config.max_body_bytes)
         model = "/".join(part for part in (owner, alias, path.strip("/")) if part)
-        result = self._world.submit(_read_order(request, model, raw))
-        if isinstance(result, Refusal):
-            return _refused(result)
-        if result.lost:
-            return HangUp()
-        await wait_while_connected(request, lambda: False, result.hang_s)
+        origin = self.origin(request)
+        taken = await self.take(request, lambda raw: read_order(request, model, raw, origin))
+        if isinstance(taken, Response):
+            return taken
+        if isinstance(taken, Refusal):
+            return _refused(taken)
+        place = {"status": "IN_QUEUE", "queue_position": self._ahead_of(taken)}
+        return _reply(200, taken.id, {**place, **self._links(request, taken)})
 
-        job = result.job
-        place = {"status": "IN_QUEUE", "queue_position": self._ahead_of(job)}
-        return _reply(200, job.id, {**place, **self._links(request, job)})
+    async def read_keys(self) -> Response:
+        raw = self._key.public_key().public_bytes_raw()
+        key = {"kty": "OKP", "crv": "Ed25519", "x": _base64url(raw), "use": "sig", "kid": "sandbox"}
+        return JSONResponse({"keys": [key]})
 
     async def read_status(
         self, request: Request, owner: str, alias: str, request_id: str, logs: str = "0"
@@ -102,7 +106,7 @@ class _Fal:
         if job is None:
             return _unknown_request(request_id)
 
-        now = self._world.now()
+        now = self.world.now()
         state = job.state(now)
         links = self._links(request, job)
         if state is State.QUEUED:
@@ -115,7 +119,7 @@ class _Fal:
         spent_s = (job.ended_at(now) or now) - job.starts_at
         done: dict[str, object] = {"status": "COMPLETED", "logs": lines, **links}
         done["metrics"] = {"inference_time": round(max(0.0, spent_s), 6)}
-        if state in _ENDINGS:
+        if state in _ENDINGS and not _flagged(job, state):
             _, kind, message = _ENDINGS[state]
             done |= {"error": message, "error_type": kind}
         return _reply(200, job.id, done)
@@ -127,18 +131,19 @@ class _Fal:
         if job is None:
             return _unknown_request(request_id)
 
-        state = job.state(self._world.now())
+        state = job.state(self.world.now())
         if not state.final:
             return _reply(400, job.id, {"detail": "Request is still in progress"})
         if state is State.CANCELED:
             status, kind, message = _ENDINGS[state]
             return _error(status, kind, {"detail": message, "error_type": kind}, job.id)
-        if state in _ENDINGS:
-            status, kind, message = _ENDINGS[state]
-            where = ["body", "prompt"] if state is State.MODERATED else ["body"]
-            return _error(status, kind, {"detail": [_detail(where, message, kind)]}, job.id)
-        billed = {"x-fal-billable-units": _units(job)}
-        return _reply(200, job.id, await self._output(request, job), billed)
+        if state in _ENDINGS and not _flagged(job, state):
+            return _error(_ENDINGS[state][0], _ENDINGS[state][1], _ending(state), job.id)
+        output = self._output(job, state)
+        if job.given.get("sync_mode") is True and isinstance(output.get("images"), list):
+            for index, image in enumerate(output["images"]):
+                image["url"] = await self._data_uri(job, index)
+        return _reply(200, job.id, output, {"x-fal-billable-units": _units(job)})
 
     async def cancel(self, request: Request, owner: str, alias: str, request_id: str) -> Response:
         if closed := self._closed(request):
@@ -146,13 +151,11 @@ class _Fal:
         job = self._find(owner, alias, request_id)
         if job is None:
             return _reply(404, request_id, {"status": "NOT_FOUND"})
-        status, word = _CANCEL_REPLIES[job.cancel(self._world.now())]
+        status, word = _CANCEL_REPLIES[job.cancel(self.world.now())]
         return _reply(status, job.id, {"status": word})
 
-    async def _output(self, request: Request, job: Job) -> dict[str, object]:
-        urls = file_urls(job, origin(request, self._world.config.public_url))
-        if job.given.get("sync_mode") is True:
-            urls = [await self._data_uri(job, index) for index in range(len(urls))]
+    def _output(self, job: Job, state: State) -> dict[str, Any]:
+        urls = file_urls(job, job.notes["origin"])
         kind = content_type(job)
         if job.spec.media == "video":
             name = f"output.{job.shape.format}"
@@ -162,31 +165,55 @@ class _Fal:
             "images": [{"url": url, **side} for url in urls],
             "timings": {"inference": round(job.ends_at - job.starts_at, 6)},
             "seed": job.seed,
-            "has_nsfw_concepts": [False] * len(urls),
+            "has_nsfw_concepts": [_flagged(job, state)] * len(urls),
             "prompt": job.prompt,
         }
 
+    def events(self, job: Job) -> tuple[str, ...]:
+        """Report the end only."""
+        return (END,)
+
+    def report(self, job: Job, as_of: float, said_at: float) -> dict[str, object]:
+        """Return the report on the job."""
+        state = job.state(as_of)
+        report: dict[str, object] = {"request_id": job.id, "gateway_request_id": job.id}
+        if state is State.SUCCEEDED or _flagged(job, state):
+            return report | {"status": "OK", "payload": self._output(job, state)}
+        return report | {"status": "ERROR", "error": _ENDINGS[state][2], "payload": _ending(state)}
+
+    def headers(
+        self, job: Job, raw: bytes, event_id: str, signed_at: float, *, genuine: bool
+    ) -> dict[str, str]:
+        """Return the signature over request, user, time and the digest of the body."""
+        key = self._key if genuine else _key("somebody else")
+        stamp = str(int(signed_at))
+        message = "\n".join((job.id, _USER, stamp, hashlib.sha256(raw).hexdigest()))
+        return {
+            "x-fal-webhook-request-id": job.id,
+            "x-fal-webhook-user-id": _USER,
+            "x-fal-webhook-timestamp": stamp,
+            "x-fal-webhook-signature": key.sign(message.encode()).hex(),
+        }
+
     async def _data_uri(self, job: Job, index: int) -> str:
-        content = base64.b64encode(await file_bytes(self._world, job, index)).decode()
+        content = base64.b64encode(await file_bytes(self.world, job, index)).decode()
         return f"data:{content_type(job)};base64,{content}"
 
     def _closed(self, request: Request) -> Response | None:
         """Return the answer to any call while the provider is out or the key is missing."""
-        if self._world.knobs.of(NAME).outage:
-            return _refused(Refusal(Outcome.OUTAGE, 503))
-        return None if _authorized(request) else _refused(Refusal(Outcome.UNAUTHORIZED, 401))
+        refusal = self.closed(authorized=authorized(request))
+        return None if refusal is None else _refused(refusal)
 
     def _find(self, owner: str, alias: str, request_id: str) -> Job | None:
         """Return the app's job; one that was canceled while queued is gone from the queue."""
-        job = self._world.jobs.find(NAME, request_id)
+        job = self.world.jobs.find(NAME, request_id)
         if job is None or _app(job.spec) != f"{owner}/{alias}":
             return None
-        removed = job.state(self._world.now()) is State.CANCELED and job.canceled_before_start
+        removed = job.state(self.world.now()) is State.CANCELED and job.canceled_before_start
         return None if removed else job
 
     def _links(self, request: Request, job: Job) -> dict[str, object]:
-        host = origin(request, self._world.config.public_url)
-        here = f"{host}/{NAME}/{_app(job.spec)}/requests/{job.id}"
+        here = f"{self.origin(request)}/{NAME}/{_app(job.spec)}/requests/{job.id}"
         return {
             "request_id": job.id,
             "response_url": here,
@@ -196,52 +223,7 @@ class _Fal:
 
     def _ahead_of(self, job: Job) -> int:
         """Return a queue position: higher while the start is further away."""
-        return max(0, int((job.starts_at - self._world.now()) // 1))
-
-
-def _read_order(request: Request, model: str, raw: bytes | None) -> Order:
-    spec = find_model(NAME, model)
-    given = read_object(raw)
-    violations: list[Violation] = []
-    if spec is not None and given is not None:
-        violations += check(spec.fields, given, "body")
-    shape = None
-    if spec is not None and given is not None and not violations:
-        shape = _shape(spec, given)
-    prompt = given.get("prompt") if given is not None else None
-    return Order(
-        provider=NAME,
-        model=model,
-        raw=raw,
-        authorized=_authorized(request),
-        spec=spec,
-        given=given,
-        shape=shape,
-        prompt=prompt if isinstance(prompt, str) else "",
-        prompt_path=("body", "prompt"),
-        violations=tuple(violations),
-        job_id=str(uuid.uuid4()),
-        webhook=request.query_params.get("fal_webhook"),
-    )
-
-
-def _shape(spec: ModelSpec, given: Mapping[str, object]) -> MediaShape:
-    wanted = {**spec.defaults, **given}
-    if spec.media == "video":
-        width, height = film_size(str(wanted["aspect_ratio"]), str(wanted.get("resolution", "720p")))
-        seconds = float(str(wanted["duration"]).removesuffix("s"))
-        audio = bool(wanted.get("generate_audio", False))
-        return MediaShape("video", 1, width, height, "mp4", seconds=seconds, audio=audio)
-
-    width, height = _picture_size(wanted["image_size"])
-    form = PICTURE_FORMATS[str(wanted["output_format"])]
-    return MediaShape("image", int(str(wanted["num_images"])), width, height, form)
-
-
-def _picture_size(asked: object) -> tuple[int, int]:
-    if isinstance(asked, dict):
-        return int(asked["width"]), int(asked["height"])
-    return _SIZES[str(asked)]
+        return max(0, int((job.starts_at - self.world.now()) // 1))
 
 
 def _app(spec: ModelSpec) -> str:
@@ -250,9 +232,8 @@ def _app(spec: ModelSpec) -> str:
 
 
 def _units(job: Job) -> str:
-    if job.spec.price.unit == "second":
-        return f"{job.shape.seconds:g}"
-    return str(job.shape.count)
+    units = job.shape.seconds if job.spec.price.unit == "second" else job.shape.count
+    return f"{units * job.cost_factor:g}"
 
 
 def _log_lines(job: Job, now: float) -> list[dict[str, str]]:
@@ -271,13 +252,8 @@ def _log_lines(job: Job, now: float) -> list[dict[str, str]]:
     ]
 
 
-def _authorized(request: Request) -> bool:
-    scheme, _, key = request.headers.get("authorization", "").partition(" ")
-    return scheme.lower() == "key" and bool(key.strip())
-
-
 def _refused(refusal: Refusal) -> Response:
-    if refusal.outcome is Outcome.INVALID:
+    if refusal.outcome is Outcome.INVALID and refusal.violations:
         details = [
             _detail(list(wrong.path), wrong.message, _TYPES.get(wrong.kind, "value_error"), wrong.value)
             for wrong in refusal.violations
@@ -287,9 +263,31 @@ def _refused(refusal: Refusal) -> Response:
         detail = _detail(["body"], "The body is not a JSON object", "json_invalid")
         return _error(422, "validation_error", {"detail": [detail]})
 
-    kind, message = _REFUSALS.get(refusal.status, _REFUSALS[500 if refusal.status >= 500 else 400])
-    wait = {} if refusal.retry_after_s is None else {"retry-after": str(refusal.retry_after_s)}
-    return _error(refusal.status, kind, {"detail": message, "error_type": kind}, headers=wait)
+    status, kind, message = _WORDS[refusal.trouble]
+    body: dict[str, object] = {"detail": message, "error_type": kind}
+    if refusal.trouble is Trouble.MODERATION:
+        body = _ending(State.MODERATED)
+    return _error(refusal.forced_status or status, kind, body, headers=retry_after(refusal))
+
+
+def _ending(state: State) -> dict[str, object]:
+    """Return the body of a result that is an error."""
+    _, kind, message = _ENDINGS[state]
+    where = ["body", "prompt"] if state is State.MODERATED else ["body"]
+    return {"detail": [_detail(where, message, kind)]}
+
+
+def _flagged(job: Job, state: State) -> bool:
+    """Say whether the outputs were made and flagged: pictures are delivered all the same."""
+    return state is State.MODERATED and job.refused_at_output and job.spec.media == "image"
+
+
+def _key(name: str) -> Ed25519PrivateKey:
+    return Ed25519PrivateKey.from_private_bytes(hashlib.sha256(name.encode()).digest())
+
+
+def _base64url(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
 def _unknown_request(request_id: str) -> Response:

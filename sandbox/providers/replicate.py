@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import re
-import secrets
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from itertools import islice
@@ -13,24 +13,19 @@ from itertools import islice
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
+from ..callbacks import END, START
+from ..config import webhook_secret
+from ..desk import Desk, retry_after
 from ..files import file_urls, files_gone
 from ..jobs import Job, State
-from ..media.sketch import MediaShape
-from ..models import MODELS, ModelSpec, find_model
+from ..models import find_model
 from ..record import Outcome
-from ..schema import Violation, check
-from ..wire import HangUp, origin, read_body, wait_while_connected
+from ..trouble import Trouble
 from ..world import Order, Refusal, World, read_object
-from .geometry import PICTURE_FORMATS, film_size, picture_size
-
-NAME = "replicate"
+from .replicate_input import NAME, authorized, find_version, read_order, version_of
 
 _PAGE = 100
-_FILES_LIFE_S = 3_600.0
 _LONGEST_WAIT_S = 60
-_EVENTS = ("start", "output", "logs", "completed")
-_ENVELOPE = ("input", "webhook", "webhook_events_filter", "stream")
-_ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 _STATUS = {
     State.QUEUED: "starting",
@@ -44,49 +39,36 @@ _ERROR = {
     State.FAILED: "Prediction failed: the model stopped unexpectedly.",
     State.MODERATED: "The input or output was flagged as sensitive. Please try again with different inputs. (E005)",
 }
-_TITLES = {
-    400: "Bad request",
-    401: "Unauthenticated",
-    402: "Insufficient credit",
-    404: "Not found",
-    413: "Request body too large",
-    422: "Input validation failed",
-    429: "Too many requests",
-    503: "Service unavailable",
+_NSFW = "NSFW content detected. Try running it again, or try a different prompt."
+_WORDS: dict[Trouble, tuple[int, str, str]] = {
+    Trouble.INVALID: (422, "Input validation failed", "The input is not valid."),
+    Trouble.MALFORMED: (400, "Bad request", "The request body is not a JSON object with an input."),
+    Trouble.TOO_LARGE: (413, "Request body too large", "The request body is larger than allowed."),
+    Trouble.UNKNOWN_MODEL: (404, "Not found", "The requested resource could not be found."),
+    Trouble.AUTH: (401, "Unauthenticated", "You did not pass a valid authentication token"),
+    Trouble.FORBIDDEN: (403, "Forbidden", "You do not have permission to run this model."),
+    Trouble.BILLING: (402, "Insufficient credit", "You have insufficient credit to run this model."),
+    Trouble.QUOTA: (402, "Insufficient credit", "You have reached your spend limit."),
+    Trouble.RATE: (429, "Too many requests", "Request was throttled."),
+    Trouble.CAPACITY: (503, "Service unavailable", "The service is at capacity."),
+    Trouble.TIMEOUT: (504, "Gateway timeout", "The request timed out."),
+    Trouble.INTERNAL: (500, "Internal server error", "Internal server error"),
+    Trouble.UNAVAILABLE: (503, "Service unavailable", "The service is temporarily unavailable."),
+    # Known only as the end of a prediction; a knob can ask for it all the same.
+    Trouble.MODERATION: (422, "Input validation failed", "The input was flagged as sensitive. (E005)"),
 }
-_DETAILS = {
-    400: "The request body is not a JSON object with an input.",
-    401: "You did not pass a valid authentication token",
-    402: "You have insufficient credit to run this model.",
-    404: "The requested resource could not be found.",
-    413: "The request body is larger than allowed.",
-    503: "The service is temporarily unavailable.",
-}
-
-
-def version_of(spec: ModelSpec) -> str:
-    """Return the 64 hexadecimal digits that name the model's only version here."""
-    return hashlib.sha256(f"{spec.provider}/{spec.id}".encode()).hexdigest()
-
-
-_BY_VERSION = {version_of(spec): spec for spec in MODELS if spec.provider == NAME}
-
-
-def _find_version(named: str) -> ModelSpec | None:
-    """Return the model of a `version`, given as its digits, as owner/name:digits, or as owner/name."""
-    model, _, digest = named.rpartition(":")
-    spec = _BY_VERSION.get(digest) or find_model(NAME, named)
-    return None if spec is None or model not in ("", spec.id) else spec
 
 
 def router(world: World) -> APIRouter:
     """Return Replicate's routes."""
-    return _Replicate(world).routes()
+    provider = _Replicate(world)
+    world.callbacks.register(NAME, provider)
+    return provider.routes()
 
 
-class _Replicate:
+class _Replicate(Desk):
     def __init__(self, world: World) -> None:
-        self._world = world
+        super().__init__(world, NAME)
 
     def routes(self) -> APIRouter:
         routes = APIRouter(prefix="/v1")
@@ -103,39 +85,41 @@ class _Replicate:
         return routes
 
     async def create_for_model(self, request: Request, owner: str, name: str) -> Response:
-        raw = await read_body(request, self._world.config.max_body_bytes)
         model = f"{owner}/{name}"
-        return await self._create(
-            request, _read_order(request, model, find_model(NAME, model), raw, by_version=False)
+        origin = self.origin(request)
+        taken = await self.take(
+            request,
+            lambda raw: read_order(request, model, find_model(NAME, model), raw, origin, by_version=False),
         )
+        return await self._created(request, taken)
 
     async def create_for_version(self, request: Request) -> Response:
-        raw = await read_body(request, self._world.config.max_body_bytes)
-        version = (read_object(raw) or {}).get("version")
-        named = version if isinstance(version, str) else ""
-        spec = _find_version(named)
-        model = spec.id if spec is not None else named
-        return await self._create(request, _read_order(request, model, spec, raw, by_version=True))
+        origin = self.origin(request)
 
-    async def _create(self, request: Request, order: Order) -> Response:
-        result = self._world.submit(order)
-        if isinstance(result, Refusal):
-            return _refused(result)
-        if result.lost:
-            return HangUp()
-        await wait_while_connected(request, lambda: False, result.hang_s)
+        def read(raw: bytes | None) -> Order:
+            version = (read_object(raw) or {}).get("version")
+            named = version if isinstance(version, str) else ""
+            spec = find_version(named)
+            model = spec.id if spec is not None else named
+            return read_order(request, model, spec, raw, origin, by_version=True)
 
+        return await self._created(request, await self.take(request, read))
+
+    async def _created(self, request: Request, taken: Job | Refusal | Response) -> Response:
+        if isinstance(taken, Response):
+            return taken
+        if isinstance(taken, Refusal):
+            return _refused(taken)
         wait_s = _wait_s(request.headers.get("prefer", ""))
         if wait_s == 0:
-            return self._prediction(request, result.job, 201)
-        final = await wait_while_connected(request, lambda: result.job.state(self._world.now()).final, wait_s)
-        return self._prediction(request, result.job, 201 if final else 202)
+            return self._prediction(taken, 201)
+        return self._prediction(taken, 201 if await self.hold(request, taken, wait_s) else 202)
 
     async def list_predictions(self, request: Request, cursor: str = "") -> Response:
         if closed := self._closed(request):
             return closed
         direction, ordinal = _read_cursor(cursor)
-        jobs = self._world.jobs
+        jobs = self.world.jobs
         if direction == "newer":
             newer = islice((job for job in jobs.oldest_first(NAME) if job.ordinal > ordinal), _PAGE)
             page = list(newer)[::-1]
@@ -155,31 +139,31 @@ class _Replicate:
             {
                 "previous": previous,
                 "next": next_page,
-                "results": [self._view(request, job) for job in page],
+                "results": [self.body(job, self.world.now()) for job in page],
             }
         )
 
     async def read_prediction(self, request: Request, prediction_id: str) -> Response:
         if closed := self._closed(request):
             return closed
-        job = self._world.jobs.find(NAME, prediction_id)
-        return _problem(404) if job is None else self._prediction(request, job, 200)
+        job = self.find(prediction_id)
+        return _problem(Trouble.UNKNOWN_MODEL) if job is None else self._prediction(job, 200)
 
     async def cancel_prediction(self, request: Request, prediction_id: str) -> Response:
         if closed := self._closed(request):
             return closed
-        job = self._world.jobs.find(NAME, prediction_id)
+        job = self.find(prediction_id)
         if job is None:
-            return _problem(404)
-        job.cancel(self._world.now())
-        return self._prediction(request, job, 200)
+            return _problem(Trouble.UNKNOWN_MODEL)
+        job.cancel(self.world.now())
+        return self._prediction(job, 200)
 
     async def read_model(self, request: Request, owner: str, name: str) -> Response:
         if closed := self._closed(request):
             return closed
         spec = find_model(NAME, f"{owner}/{name}")
         if spec is None:
-            return _problem(404)
+            return _problem(Trouble.UNKNOWN_MODEL)
         fields = {field: shape.describe() for field, shape in spec.fields.items()}
         needed = [field for field, shape in spec.fields.items() if shape.required]
         schema = {"type": "object", "title": "Input", "properties": fields, "required": needed}
@@ -189,33 +173,54 @@ class _Replicate:
     async def read_secret(self, request: Request) -> Response:
         if closed := self._closed(request):
             return closed
-        digest = hashlib.sha256(f"webhook:{self._world.config.seed}".encode()).digest()
-        return JSONResponse({"key": "whsec_" + base64.b64encode(digest[:24]).decode()})
+        return JSONResponse({"key": webhook_secret(self.world.config.seed)})
+
+    def events(self, job: Job) -> tuple[str, ...]:
+        """Report what the request asked for; everything when it said nothing."""
+        wanted = job.notes["events"].split(",")
+        return tuple(event for event in (START, END) if event in wanted)
+
+    def report(self, job: Job, as_of: float, said_at: float) -> dict[str, object]:
+        """Return what a poll would have said then."""
+        return self.body(job, as_of)
+
+    def headers(
+        self, job: Job, raw: bytes, event_id: str, signed_at: float, *, genuine: bool
+    ) -> dict[str, str]:
+        """Return the id, the time and the HMAC-SHA256 of both with the body."""
+        secret = webhook_secret(self.world.config.seed if genuine else -1)
+        key = base64.b64decode(secret.removeprefix("whsec_"))
+        stamp = str(int(signed_at))
+        digest = hmac.new(key, f"{event_id}.{stamp}.".encode() + raw, hashlib.sha256).digest()
+        return {
+            "webhook-id": event_id,
+            "webhook-timestamp": stamp,
+            "webhook-signature": f"v1,{base64.b64encode(digest).decode()}",
+        }
 
     def _closed(self, request: Request) -> Response | None:
         """Return the answer to any call while the provider is out or the token is not one of its own."""
-        if self._world.knobs.of(NAME).outage:
-            return _problem(503)
-        return None if _authorized(request) else _problem(401)
+        refusal = self.closed(authorized=authorized(request))
+        return None if refusal is None else _problem(refusal.trouble)
 
     def _base(self, request: Request) -> str:
-        return f"{origin(request, self._world.config.public_url)}/{NAME}/v1"
+        return f"{self.origin(request)}/{NAME}/v1"
 
-    def _prediction(self, request: Request, job: Job, status: int) -> Response:
-        return JSONResponse(self._view(request, job), status)
+    def _prediction(self, job: Job, status: int) -> Response:
+        return JSONResponse(self.body(job, self.world.now()), status)
 
-    def _view(self, request: Request, job: Job) -> dict[str, object]:
-        now = self._world.now()
+    def body(self, job: Job, now: float) -> dict[str, object]:
+        """Return the prediction as of `now`; reports hold the same."""
         state = job.state(now)
         gone = files_gone(job, now)
         ended_at = job.ended_at(now)
         started = now >= job.starts_at and not job.canceled_before_start
         aborted = state is State.CANCELED and not started and job.canceled_at == job.deadline_at
-        here = f"{self._base(request)}/predictions/{job.id}"
+        here = f"{job.notes['origin']}/{NAME}/v1/predictions/{job.id}"
 
         output: object = None
         if state is State.SUCCEEDED and not gone:
-            urls = file_urls(job, origin(request, self._world.config.public_url))
+            urls = file_urls(job, job.notes["origin"])
             output = urls[0] if job.spec.media == "video" or job.spec.single_output else urls
 
         metrics: dict[str, float] = {}
@@ -232,7 +237,7 @@ class _Replicate:
             "logs": f"Using seed: {job.seed}\n" if started and not gone else "",
             "output": output,
             "data_removed": gone,
-            "error": _ERROR.get(state),
+            "error": _NSFW if job.refused_at_output and state is State.MODERATED else _ERROR.get(state),
             "status": "aborted" if aborted else _STATUS[state],
             "source": "api",
             "created_at": _stamp(job.created_at),
@@ -244,114 +249,32 @@ class _Replicate:
         }
 
 
-def _read_order(
-    request: Request,
-    model: str,
-    spec: ModelSpec | None,
-    raw: bytes | None,
-    *,
-    by_version: bool,
-) -> Order:
-    body = read_object(raw)
-    found = body.get("input") if body is not None else None
-    given = found if isinstance(found, dict) else None
-    violations = _envelope_problems(body, by_version, spec) if body is not None else []
-    if spec is not None and given is not None:
-        violations += check(spec.fields, given, "input")
-
-    prompt = given.get("prompt") if given is not None else None
-    webhook = body.get("webhook") if body is not None else None
-    shape = None
-    if spec is not None and given is not None and not violations:
-        shape = _shape(spec, given)
-    notes = {"version": version_of(spec) if spec is not None and by_version else "hidden"}
-    return Order(
-        provider=NAME,
-        model=model,
-        raw=raw,
-        authorized=_authorized(request),
-        spec=spec,
-        given=given,
-        shape=shape,
-        prompt=prompt if isinstance(prompt, str) else "",
-        prompt_path=("input", "prompt"),
-        violations=tuple(violations),
-        job_id="".join(secrets.choice(_ALPHABET) for _ in range(26)),
-        webhook=webhook if isinstance(webhook, str) else None,
-        deadline_s=_seconds(request.headers.get("cancel-after", "")),
-        files_life_s=_FILES_LIFE_S,
-        notes=notes,
-    )
-
-
-def _envelope_problems(
-    body: Mapping[str, object], by_version: bool, spec: ModelSpec | None
-) -> list[Violation]:
-    """Check everything around the input."""
-    known = (*_ENVELOPE, "version") if by_version else _ENVELOPE
-    problems = [
-        Violation((name,), "extra", f"Additional property {name} is not allowed")
-        for name in body
-        if name not in known
-    ]
-    if by_version and spec is None:
-        problems.append(Violation(("version",), "version", "Invalid version or not permitted"))
-    if not isinstance(body.get("input"), dict):
-        problems.append(Violation(("input",), "missing", "Field required"))
-    webhook = body.get("webhook")
-    if webhook is not None and not (isinstance(webhook, str) and webhook.startswith(("http://", "https://"))):
-        problems.append(Violation(("webhook",), "type", "Expected an http(s) URL"))
-    events = body.get("webhook_events_filter")
-    if events is not None and not (isinstance(events, list) and all(event in _EVENTS for event in events)):
-        problems.append(
-            Violation(("webhook_events_filter",), "choice", f"Must be a list of {', '.join(_EVENTS)}")
-        )
-    return problems
-
-
-def _shape(spec: ModelSpec, given: Mapping[str, object]) -> MediaShape:
-    wanted = {**spec.defaults, **given}
-    ratio = str(wanted["aspect_ratio"])
-    if spec.media == "video":
-        width, height = film_size(ratio, str(wanted.get("resolution", "720p")))
-        seconds = float(str(wanted["duration"]))
-        audio = bool(wanted.get("generate_audio", False))
-        return MediaShape("video", 1, width, height, "mp4", seconds=seconds, audio=audio)
-
-    width, height = picture_size(ratio, 512 if wanted.get("megapixels") == "0.25" else 1024)
-    form = PICTURE_FORMATS[str(wanted["output_format"])]
-    count, quality = int(str(wanted["num_outputs"])), int(str(wanted["output_quality"]))
-    return MediaShape("image", count, width, height, form, quality)
-
-
-def _authorized(request: Request) -> bool:
-    scheme, _, token = request.headers.get("authorization", "").partition(" ")
-    return scheme.lower() == "bearer" and token.startswith("r8_")
-
-
 def _refused(refusal: Refusal) -> Response:
-    if refusal.outcome is Outcome.RATE_LIMITED:
+    if refusal.outcome is Outcome.INVALID and refusal.violations:
+        invalid = [
+            {"type": wrong.kind, "field": ".".join(wrong.path), "description": wrong.message}
+            for wrong in refusal.violations
+        ]
+        lines = "".join(f"- {field['field']}: {field['description']}\n" for field in invalid)
+        return _problem(Trouble.INVALID, detail=lines, invalid_fields=invalid)
+    detail = None
+    if refusal.retry_after_s is not None and refusal.trouble is Trouble.RATE:
         detail = f"Request was throttled. Your rate limit resets in ~{refusal.retry_after_s}s."
-        return _problem(429, detail, {"retry-after": str(refusal.retry_after_s)})
-    if refusal.outcome is not Outcome.INVALID:
-        return _problem(refusal.status)
-    invalid = [
-        {"type": wrong.kind, "field": ".".join(wrong.path), "description": wrong.message}
-        for wrong in refusal.violations
-    ]
-    lines = "".join(f"- {field['field']}: {field['description']}\n" for field in invalid)
-    return _problem(422, lines, invalid_fields=invalid)
+    return _problem(refusal.trouble, refusal.forced_status, retry_after(refusal), detail=detail)
 
 
 def _problem(
-    status: int,
-    detail: str | None = None,
+    trouble: Trouble,
+    forced_status: int | None = None,
     headers: Mapping[str, str] | None = None,
+    *,
+    detail: str | None = None,
     **more: object,
 ) -> Response:
     """Return an error in Replicate's shape."""
-    title = _TITLES.get(status, "Internal server error" if status >= 500 else "Request failed")
-    body = {"title": title, "detail": detail or _DETAILS.get(status, title), "status": status, **more}
+    usual, title, usual_detail = _WORDS[trouble]
+    status = forced_status or usual
+    body = {"title": title, "detail": detail or usual_detail, "status": status, **more}
     return JSONResponse(body, status, headers, media_type="application/problem+json")
 
 
@@ -361,16 +284,6 @@ def _wait_s(prefer: str) -> int:
     if match is None:
         return 0
     return max(1, min(int(match[1]), _LONGEST_WAIT_S)) if match[1] else _LONGEST_WAIT_S
-
-
-def _seconds(duration: str) -> float | None:
-    """Return the seconds in a `Cancel-After` header such as "1h30m"; None unless it is 5 s or more."""
-    match = re.fullmatch(r"(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s?)?", duration)
-    if match is None:
-        return None
-    hours, minutes, seconds = (int(part or 0) for part in match.groups())
-    total = hours * 3600 + minutes * 60 + seconds
-    return float(total) if total >= 5 else None
 
 
 def _cursor(direction: str, ordinal: int) -> str:

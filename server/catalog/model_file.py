@@ -7,9 +7,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import cast
 
-from server.catalog.mapping_file import read_extras, read_provider_model
+from server.catalog.extras_file import read_extras
+from server.catalog.mapping_file import read_provider_model
+from server.catalog.prices_file import read_rate_cards
 from server.catalog.table import Table
-from server.catalog.types import MediaName, Model, ProviderInfo, RateCard
+from server.catalog.types import MediaName, Model, ProviderInfo
 
 _IDENTIFIER = re.compile(r"[a-z0-9.-]+/[a-z0-9.-]+")
 _RATIO = re.compile(r"[1-9][0-9]?:[1-9][0-9]?")
@@ -53,7 +55,7 @@ def read_model(file: Table, known: Mapping[str, ProviderInfo]) -> Model:
 
 
 def _completed(file: Table, model: Model, known: Mapping[str, ProviderInfo]) -> Model:
-    cards = _rate_cards(file, model)
+    cards = read_rate_cards(file, model)
     tables = file.tables("provider")
     if not tables:
         raise file.error("provider", "must name at least one provider")
@@ -82,41 +84,3 @@ def _formats(file: Table, media: MediaName) -> tuple[str, ...]:
                 "formats", f"holds {each!r}; a model of this media makes {', '.join(_FORMATS[media])}"
             )
     return formats
-
-
-def _rate_cards(file: Table, model: Model) -> tuple[RateCard, ...]:
-    tables = file.tables("rate_card")
-    if not tables:
-        raise file.error("rate_card", "must hold at least one rate card")
-    cards = [_rate_card(table, model) for table in tables]
-    moments = [card.effective_from for card in cards]
-    if moments != sorted(set(moments)):
-        raise file.error("rate_card", "must be in ascending order of effective_from")
-    if len({card.version for card in cards}) != len(cards):
-        raise file.error("rate_card", "has two cards of one version")
-    return tuple(cards)
-
-
-def _rate_card(table: Table, model: Model) -> RateCard:
-    version, effective_from = table.text("version"), table.moment("effective_from")
-    if table.has("flat") == table.has("tiers"):
-        raise table.error("flat", "or tiers must be given, and not both")
-    if table.has("flat"):
-        flat = table.money("flat")
-        table.finish()
-        return RateCard(version, effective_from, flat, {})
-
-    tiers_table = table.table("tiers")
-    tiers = {name: tiers_table.money(name) for name in tiers_table.names()}
-    card = RateCard(version, effective_from, None, tiers)
-    used: set[str] = set()
-    for resolution in model.resolutions:
-        pair = {f"{resolution}_audio", f"{resolution}_noaudio"} if model.audio else set()
-        found = pair if pair and pair <= set(tiers) else {resolution}
-        for tier in sorted(found - set(tiers)):
-            raise tiers_table.error(tier, "is missing: every resolution needs a price")
-        used |= found
-    for tier in sorted(set(tiers) - used):
-        raise tiers_table.error(tier, "is a price that no request can have")
-    table.finish()
-    return card

@@ -2,21 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from typing import cast
 
 from kit.settings import REGIONS, Region
+from server.catalog.prices_file import SOURCES
 from server.catalog.table import Table
 from server.catalog.types import MediaName, ProviderInfo
 
-_SOURCES = ("doc", "sdk", "assumed")
 _FACTS = (
     "delivery_method",
     "cancel_method",
     "webhook_verification",
+    "media",
     "min_poll_seconds",
     "output_lifetime_seconds",
     "processing_region",
+    "residency_guaranteed",
+    "transfer_mechanism",
+    "endpoints",
+    "lookup",
+    "callbacks",
 )
+_ENDPOINT = re.compile(r"https://[a-z0-9.-]+(/[A-Za-z0-9._-]+)*")
 
 
 def read_providers(file: Table) -> dict[str, ProviderInfo]:
@@ -46,10 +54,36 @@ def _read_provider(provider_id: str, table: Table) -> ProviderInfo:
         output_lifetime_seconds=table.whole("output_lifetime_seconds", 60),
         processing_region=_per_region(table.table("processing_region")),
         residency_guaranteed=table.flag("residency_guaranteed"),
+        transfer_mechanism=table.one_of("transfer_mechanism", ("none_needed", "scc", "unknown")),
+        endpoints=_endpoints(table.table("endpoints")),
+        lookup=table.flag("lookup"),
+        callbacks=table.flag("callbacks"),
         sources=_sources(table.table("sources")),
     )
+    _refuse_contradictions(table, info)
     table.finish()
     return info
+
+
+def _refuse_contradictions(table: Table, info: ProviderInfo) -> None:
+    if info.callbacks != bool(info.webhook_verification):
+        raise table.error("callbacks", "must be true exactly where webhook_verification names a method")
+    if info.callbacks != (info.delivery_method == "webhook_with_polling"):
+        raise table.error("delivery_method", "must be 'webhook_with_polling' exactly where callbacks is true")
+    if info.delivery_method == "synchronous" and info.cancel_method:
+        raise table.error(
+            "cancel_method", "must be empty: a synchronous call has ended when it could be canceled"
+        )
+    if info.residency_guaranteed and "global" in info.processing_region.values():
+        raise table.error("residency_guaranteed", "cannot be true where a region is processed 'global'")
+
+
+def _endpoints(table: Table) -> dict[Region, str]:
+    endpoints = _per_region(table)
+    for region, url in endpoints.items():
+        if not _ENDPOINT.fullmatch(url):
+            raise table.error(region, "must be an https URL without a slash, query or user at its end")
+    return endpoints
 
 
 def _positive(table: Table, name: str) -> float:
@@ -66,6 +100,6 @@ def _per_region(table: Table) -> dict[Region, str]:
 
 
 def _sources(table: Table) -> dict[str, str]:
-    sources = {fact: table.one_of(fact, _SOURCES) for fact in _FACTS}
+    sources = {fact: table.one_of(fact, SOURCES) for fact in _FACTS}
     table.finish()
     return sources

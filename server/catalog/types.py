@@ -71,20 +71,37 @@ class ProviderInfo:
     """Where requests of each of our regions are processed; "global" where the provider does not say."""
     residency_guaranteed: bool
     """Whether the provider promises that region in writing."""
+    transfer_mechanism: str
+    """What a transfer out of the region rests on: "none_needed", "scc" or "unknown"."""
+    endpoints: Mapping[Region, str]
+    """Base URL of the API by region of ours."""
+    lookup: bool
+    """Whether the provider can be asked which jobs it has."""
+    callbacks: bool
+    """Whether it reports, with a signature that can be checked, to a URL that is given with a request."""
     sources: Mapping[str, str]
     """Fact by key: "doc", "sdk" or "assumed"."""
 
 
 @dataclass(frozen=True, slots=True)
 class FieldMap:
-    """How one unified value is said to a provider."""
+    """How one unified value is said to a provider; the rules are told in `server.providers.mapping`."""
 
     to: str
-    """Native parameter; empty when the provider has none and the value is left out."""
+    """Native parameter, dotted when it is inside of another; empty when the provider has none and the value is left out."""
     values: Mapping[str, object]
     """Native value by unified value (see `value_key`); empty when values pass as they are."""
     as_list: bool = False
     """Whether the native parameter takes a list of files."""
+    numbered: bool = False
+    """Whether every further file has a parameter of its own, with its number behind the name."""
+    format: str = ""
+    """Text around the value, which stands for "{}"; empty when values pass as they are."""
+
+    @property
+    def in_data(self) -> bool:
+        """Whether the map alone says the value, without any code of the adapter."""
+        return bool(self.to) and not self.to.startswith("@")
 
     def native(self, value: ExtraValue) -> object:
         """The provider's word for `value`.
@@ -92,7 +109,29 @@ class FieldMap:
         Raises:
             KeyError: the value is not declared; the loader makes sure that this cannot happen.
         """
-        return self.values[value_key(value)] if self.values else plain_number(value)
+        if self.values:
+            return self.values[value_key(value)]
+        return self.format.format(value_key(value)) if self.format else plain_number(value)
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamPrice:
+    """What a provider bills us, in micro-dollars per output of an image model or per second of a video model."""
+
+    flat_micros: int | None
+    tier_micros: Mapping[str, int]
+    """By "<resolution>" or "<resolution>_audio" and "<resolution>_noaudio"; empty when `flat_micros` is set."""
+    source: str
+    """Where the figure comes from: "doc", "sdk" or "assumed"."""
+    input_micros: int = 0
+    """What each input file adds to an output or a second."""
+
+    def unit_micros(self, resolution: str | None, audio: bool) -> int | None:
+        """The price of one output or one second; None for what this provider does not serve."""
+        if self.flat_micros is not None:
+            return self.flat_micros
+        exact = f"{resolution}_{'audio' if audio else 'noaudio'}"
+        return self.tier_micros.get(exact, self.tier_micros.get(str(resolution)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,11 +140,40 @@ class ProviderModel:
 
     provider_id: str
     path: str
-    """The provider's name of the model, for example "black-forest-labs/flux-schnell"."""
+    """Where the model is called: mostly its name there, such as "black-forest-labs/flux-schnell"; else the service's path."""
     fields: Mapping[str, FieldMap]
     """Map by unified field, named as in the proto."""
     constants: Mapping[str, object]
     """Native parameters that are sent with every request."""
+    outputs_per_call: int = 0
+    """Most outputs of one call; 0 where the provider takes the number as a parameter."""
+    input_file_max: int | None = None
+    """Most input files; None for the model's own limit."""
+    prompt_max: int | None = None
+    """Longest prompt, in UTF-16 units as JSON APIs count; None where no limit is known."""
+    ratios: tuple[str, ...] | None = None
+    """What of the model's ratios the provider serves; None for all. The same for the next three."""
+    formats: tuple[str, ...] | None = None
+    durations: tuple[float, ...] | None = None
+    resolutions: tuple[str, ...] | None = None
+    upstream: UpstreamPrice | None = None
+    """What the provider bills us; None where nothing is known."""
+    path_with_files: str = ""
+    """Name for requests with input files, where the provider has a second one; else empty."""
+
+    @property
+    def native_name(self) -> str:
+        """The provider's name of the model, also where the path is that of a service."""
+        return str(self.constants.get("model", self.path))
+
+    def path_for(self, *, with_files: bool) -> str:
+        """The provider's name of the model for a request with or without input files."""
+        return self.path_with_files if with_files and self.path_with_files else self.path
+
+    def says(self, field: str) -> bool:
+        """Whether a unified field has a word at this provider."""
+        rule = self.fields.get(field)
+        return rule is not None and bool(rule.to)
 
 
 @dataclass(frozen=True, slots=True)

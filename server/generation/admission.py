@@ -6,6 +6,7 @@ No provider is called here, so a slow or dead provider never slows a POST and a 
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
@@ -19,12 +20,13 @@ from kit.clock import Clock
 from kit.errors import BabySeaError, invalid
 from kit.ids import derived_uuid7, uuid7
 from kit.telemetry import GENERATION_ATTRIBUTE, span, traceparent
-from server.catalog import Catalog
+from server.catalog import Catalog, Model
 from server.generation import store
 from server.generation.pricing import price_micros
 from server.generation.reading import Reading, Record
 from server.generation.records import REQUEST_PURPOSE, Records
 from server.generation.request import GenerationRequest, check_deadline, normalise
+from server.providers.serving import served_by_none
 from server.routing.planning import plan_order
 from server.runtime.combiner import Combiner
 from server.runtime.database_errors import is_locked, rolled_back, safe_error
@@ -65,7 +67,10 @@ class AdmissionDesk:
         combiner: Combiner[store.Admission, store.Verdict],
         reading: Reading,
         clock: Clock,
+        *,
+        allow_private_inputs: bool = False,
     ) -> None:
+        self._allow_private_inputs = allow_private_inputs
         self._catalog = catalog
         self._envelope = envelope
         self._combiner = combiner
@@ -82,10 +87,11 @@ class AdmissionDesk:
                 otherwise. Nothing was written and nothing was charged.
         """
         seed = _seed(message.request_id)
-        request = normalise(self._catalog, message)
+        request = normalise(self._catalog, message, allow_private=self._allow_private_inputs)
         model = self._catalog.model(request.model_identifier)
         deadline_seconds = check_deadline(model, message)
         plan = plan_order(model, message.provider_order)
+        _refuse_unserved(model, plan.providers, request)
         generation_id = derived_uuid7(seed, b"generation", holder.account_id.bytes)
         now = self._clock.now()
         card = model.card_at(now)
@@ -177,6 +183,16 @@ class AdmissionDesk:
             limit = self._catalog.plan(holder.plan).in_flight
             details = {"retry_after_seconds": _RETRY_AFTER_SECONDS, "limit": str(limit)}
         return BabySeaError(_REFUSALS[word], details=details)
+
+
+def _refuse_unserved(model: Model, providers: Sequence[str], request: GenerationRequest) -> None:
+    unserved = served_by_none(model, providers, request)
+    if unserved is not None:
+        names = ", ".join(providers)
+        raise invalid(
+            unserved.field,
+            f"No provider of the order can serve this {unserved.field} of {model.identifier}: {names}.",
+        )
 
 
 def _seed(request_id: str) -> UUID:

@@ -7,9 +7,12 @@ from dataclasses import dataclass
 
 from server.generation import store
 from server.generation.admission import AdmissionDesk
+from server.generation.callback_servicer import CallbackServicer
+from server.generation.callbacks import Callbacks
 from server.generation.cancellation import Cancellation
 from server.generation.deletion import Deletion
 from server.generation.estimation import Estimator
+from server.generation.execution.callback_address import CallbackAddresses
 from server.generation.file_servicer import FileServicer
 from server.generation.file_urls import FileSigner
 from server.generation.reading import Reading
@@ -18,9 +21,11 @@ from server.generation.servicer import GenerationServicer
 from server.generation.storage import OutputStore
 from server.generation.timeline import Timelines
 from server.generation.watching import Changes, Watching
+from server.providers.verifiers import open_verifiers
 from server.runtime.combiner import Combiner
 from server.runtime.database_errors import is_locked
 from server.runtime.dependencies import Dependencies
+from server.runtime.errors import StartError
 from server.runtime.fault_points import Point, reach
 
 
@@ -50,7 +55,14 @@ def generation_parts(shared: Dependencies) -> GenerationParts:
     cancellation = Cancellation(databases.admitter, databases.app, reading)
     watching = Watching(Changes(databases.worker), reading)
     servicer = GenerationServicer(
-        AdmissionDesk(shared.catalog, shared.envelope, combiner, reading, shared.clock),
+        AdmissionDesk(
+            shared.catalog,
+            shared.envelope,
+            combiner,
+            reading,
+            shared.clock,
+            allow_private_inputs=shared.settings.input_allow_private,
+        ),
         reading,
         cancellation,
         Deletion(databases.admitter),
@@ -65,6 +77,31 @@ def generation_parts(shared: Dependencies) -> GenerationParts:
         await cancellation.close()
 
     return GenerationParts(servicer, watching.drain, close)
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackParts:
+    """The callback service and how it ends."""
+
+    servicer: CallbackServicer
+    close: Callable[[], Awaitable[None]]
+    """Awaited when the server has stopped taking calls."""
+
+
+def callback_parts(shared: Dependencies) -> CallbackParts:
+    """The callback service.
+
+    Raises:
+        StartError: a secret that it needs is none.
+    """
+    try:
+        verifiers = open_verifiers(shared.settings, shared.catalog)
+    except ValueError as error:
+        # Written for people.
+        raise StartError(str(error)) from error
+    addresses = CallbackAddresses(shared.envelope.master, shared.settings.callback_base_url)
+    callbacks = Callbacks(shared.databases.app, addresses, verifiers, shared.catalog)
+    return CallbackParts(CallbackServicer(callbacks), verifiers.aclose)
 
 
 def file_servicer(shared: Dependencies) -> FileServicer:

@@ -17,6 +17,8 @@ from server.catalog.types import Catalog, Extra, ExtraValue, MediaName, Model, p
 from server.providers.addresses import url_problem
 
 _VERSION = 1
+_VERSION_WITH_FAILOVER = 2
+"""Of requests that let content policies fail over; the others keep version 1, so that their fingerprints stay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +41,17 @@ class GenerationRequest:
     generate_audio: bool | None
     """None for images and for models that make no audio."""
     extras: Mapping[str, ExtraValue]
+    content_policy_failover: bool = False
+    """Whether another provider may be asked when the content policy of one refuses."""
 
     def to_json(self) -> bytes:
         """The request as canonical JSON: equal requests give equal bytes, for encryption and for fingerprints."""
-        fields = {"version": _VERSION, **asdict(self)}
+        fields = {
+            "version": _VERSION_WITH_FAILOVER if self.content_policy_failover else _VERSION,
+            **asdict(self),
+        }
+        if not self.content_policy_failover:
+            del fields["content_policy_failover"]
         return json.dumps(fields, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
     @classmethod
@@ -53,7 +62,12 @@ class GenerationRequest:
             ValueError: these are not such bytes, or a version that this program does not know.
         """
         fields = json.loads(content)
-        if not isinstance(fields, dict) or fields.pop("version", None) != _VERSION:
+        if not isinstance(fields, dict):
+            raise ValueError("a stored request is no object")
+        version = fields.pop("version", None)
+        if version == _VERSION:
+            fields["content_policy_failover"] = False
+        elif version != _VERSION_WITH_FAILOVER:
             raise ValueError("a stored request has a version that this program does not know")
         fields["input_file"] = tuple(fields["input_file"])
         if set(fields) != set(cls.__dataclass_fields__):
@@ -96,6 +110,7 @@ def normalise(
             model, message.generate_audio if message.HasField("generate_audio") else None, "generate_audio"
         ),
         extras=_extras(model, message.extras),
+        content_policy_failover=message.content_policy_failover,
     )
 
 

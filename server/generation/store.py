@@ -86,6 +86,7 @@ _OUTPUTS = text(
 _FILE = text(
     "select storage_key, content_type, size_bytes, sha256 from generation.find_file(cast(:id as uuid), cast(:ordinal as int))"
 )
+_REPORTER = text("select provider, model from generation.reporter_of(cast(:attempt as uuid))")
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,3 +213,10 @@ async def find_file(engine: AsyncEngine, generation_id: UUID, ordinal: int) -> R
     """A file by its place, before its tenant is known; the caller has checked the URL's signature."""
     async with statement(engine) as connection:
         return (await connection.execute(_FILE, {"id": generation_id, "ordinal": ordinal})).one_or_none()
+
+
+async def reporter_of(engine: AsyncEngine, attempt_id: UUID) -> tuple[str, str] | None:
+    """Provider and model of an attempt, before its tenant is known; the caller has checked the report's address."""
+    async with statement(engine) as connection:
+        row = (await connection.execute(_REPORTER, {"attempt": attempt_id})).one_or_none()
+        return None if row is None else (row.provider, row.model)

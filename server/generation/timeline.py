@@ -59,6 +59,11 @@ def _states(row: Row[Any], events: Iterable[Row[Any]]) -> Iterator[_Placed]:
         kind=timeline_pb2.DECISION_KIND_ORDER_PLANNED, providers=list(row.provider_order)
     )
     for event in events:
+        if event.type == "provider.postponed":
+            put_off = timeline_pb2.Decision(
+                kind=timeline_pb2.DECISION_KIND_POSTPONED, providers=[event.provider or ""]
+            )
+            yield _placed(event.occurred_at, _DECIDED, 0, decision=put_off)
         state = _STATES.get(event.type)
         if state is None:
             continue

@@ -153,6 +153,30 @@ async def fetch_output(
             raise LocalStorageError("a download could not be written") from None
 
 
+async def keep_output(
+    content: bytes, max_bytes: int, *, expected: str | None = None, directory: Path | None = None
+) -> Downloaded:
+    """Checks an output that came with a provider's answer, as `fetch_output` does one that is fetched.
+
+    Raises:
+        DownloadError: it is too large or not what was asked; no file is left behind.
+        LocalStorageError: our own disk is full or unwritable.
+    """
+    if len(content) > max_bytes:
+        raise OutputTooLarge
+    try:
+        return await asyncio.to_thread(_kept, content, expected, directory)
+    except OSError:
+        raise LocalStorageError("an output could not be written") from None
+
+
+def _kept(content: bytes, expected: str | None, directory: Path | None) -> Downloaded:
+    digest = hashlib.sha256()
+    with _temporary_file(directory) as (path, descriptor):
+        _keep(descriptor, content, digest)
+        return Downloaded(path, _verified(path, expected), digest.digest(), len(content))
+
+
 async def _stream(
     client: httpx.AsyncClient, url: str, max_bytes: int, allow_private: bool, descriptor: int, span: Span
 ) -> tuple[bytes, int]:

@@ -6,12 +6,14 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from babysea.common.v1 import error_reason_pb2 as reasons
+from kit.clock import Clock, SystemClock
 from server.catalog.types import ProviderInfo
 from server.providers import faults
 from server.providers.http import Answer, NoAnswer, NothingSent, ProviderHttp, seconds_of, text_of
 from server.providers.mapping import native_parameters
 from server.providers.protocol import (
     Accepted,
+    CallbackFacts,
     CanceledUpstream,
     CancelOutcome,
     Failed,
@@ -30,7 +32,10 @@ from server.providers.protocol import (
     Submission,
     Unknown,
 )
+from server.providers.signatures import FalSignatures
 
+KEYS_URL = "https://rest.fal.ai/.well-known/jwks.json"
+"""Where Fal publishes the keys that it signs reports with."""
 _URLS = {"status": "status_url", "result": "response_url", "cancel": "cancel_url"}
 _POLICY = "content_policy_violation"
 _CANCELED = frozenset({"client_cancelled", "client_canceled"})
@@ -46,12 +51,21 @@ _INPUT_FAULTS = {
 
 
 class Fal:
-    """The adapter. One instance serves every model; close its `http` when done."""
+    """The adapter. One instance serves every model; close its `http` when done.
 
-    def __init__(self, http: ProviderHttp, info: ProviderInfo) -> None:
+    `keys_url` must lie within what `http` knows as Fal's own, or no report is ever believed. Empty means Fal's, or for
+    an API elsewhere, such as the sandbox, the same path there.
+    """
+
+    def __init__(
+        self, http: ProviderHttp, info: ProviderInfo, keys_url: str = "", clock: Clock | None = None
+    ) -> None:
         self.http = http
         self._info = info
         self._name = info.name
+        at_fal = http.base_url in info.endpoints.values()
+        keys_url = keys_url or (KEYS_URL if at_fal else f"{http.base_url}/.well-known/jwks.json")
+        self._signatures = FalSignatures(http, info.name, keys_url, clock or SystemClock())
 
     @property
     def capabilities(self) -> ProviderInfo:
@@ -65,8 +79,8 @@ class Fal:
             answer = await self.http.call(
                 "submit",
                 "POST",
-                job.provider_model.path,
-                content=native_parameters(job.model, job.provider_model, job.request),
+                job.provider_model.path_for(with_files=bool(job.request.input_file)),
+                content=native_parameters(job.model, job.provider_model, job.request, job.outputs),
                 query=query,
                 headers={"X-Fal-Request-Timeout": str(job.model.deadline_seconds)},
             )
@@ -120,6 +134,15 @@ class Fal:
     async def find(self, job: Job, since: datetime) -> tuple[ProviderRef, ...] | None:
         """Fal has no list of requests."""
         return None
+
+    async def verify_callback(self, headers: Mapping[str, str], body: bytes, secret: str) -> CallbackFacts:
+        """What a report that arrived is about; it is signed with one of Fal's published keys.
+
+        Raises:
+            CallbackRefused: it cannot be trusted.
+            ProviderUnreachable: the keys cannot be had now.
+        """
+        return await self._signatures.verify(headers, body)
 
     async def _result(self, ref: ProviderRef, run_seconds: float | None) -> Progress:
         answer = await self._ask(ref, "result", "result")

@@ -87,15 +87,29 @@ def content_policy(name: str, http_status: int | None = None) -> Fault:
     )
 
 
+def account(name: str, http_status: int | None = None) -> Fault:
+    """Our account at the provider has no right or no money."""
+    return Fault(
+        FaultKind.ACCOUNT,
+        reasons.ERROR_REASON_PROVIDER_CREDITS_EXHAUSTED,
+        f"Our account at {name} cannot be used.",
+        http_status,
+    )
+
+
+def unsupported(name: str) -> Fault:
+    """The provider cannot serve this request, so nothing was sent."""
+    return Fault(
+        FaultKind.UNSUPPORTED,
+        reasons.ERROR_REASON_PROVIDER_UNAVAILABLE,
+        f"{name} cannot serve this request.",
+    )
+
+
 def of_status(name: str, status: int, retry_after: float | None = None) -> Fault:
     """What an error status means."""
     if status in _ACCOUNT_STATUSES:
-        return Fault(
-            FaultKind.ACCOUNT,
-            reasons.ERROR_REASON_PROVIDER_CREDITS_EXHAUSTED,
-            f"Our account at {name} cannot be used.",
-            status,
-        )
+        return account(name, status)
     if status in _REQUEST_STATUSES:
         return Fault(
             FaultKind.REQUEST,

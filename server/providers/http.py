@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
@@ -19,6 +19,10 @@ from kit.clock import Clock, SystemClock
 from kit.telemetry import tracer
 
 MAX_ANSWER_BYTES = 1_000_000
+"""Longest answer of a call that asks for no more."""
+INLINE_ANSWER_BYTES = 96_000_000
+"""Longest answer that holds the outputs themselves: 64 MiB of files, a third more in base64, and what stands around."""
+_PARSED_AT_ONCE_BYTES = 1_000_000
 _LONGEST_RETRY_AFTER = 3600.0
 _LIMITS = httpx.Limits(max_connections=200, max_keepalive_connections=50, keepalive_expiry=15)
 
@@ -37,12 +41,26 @@ class NoAnswer(Exception):  # noqa: N818
 
 
 @dataclass(frozen=True, slots=True)
+class FormPart:
+    """One part of a multipart form."""
+
+    name: str
+    content: str | bytes
+    file_name: str = ""
+    """Empty for a plain value."""
+    content_type: str = ""
+    """Empty lets the file's name say it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Answer:
     """A provider's answer: any status, and its body if that was a JSON object or list."""
 
     status: int
     headers: httpx.Headers
     body: object
+    content: bytes = b""
+    """The body itself where it is a file: its content type is an image's, a video's or application/octet-stream."""
 
     @property
     def ok(self) -> bool:
@@ -65,8 +83,11 @@ class ProviderHttp:
     Args:
         provider_id: names the spans.
         base_url: where the API begins; calls elsewhere are refused, because they would carry our credential along.
-        scheme: first word of the Authorization header.
-        credential: second word of it.
+        scheme: word before the credential; empty for none.
+        credential: what the header says.
+        header: the header that carries the credential.
+        extra_headers: sent with every call.
+        own_domain: hosts at or below it, asked by https at their usual port, belong to the API too; empty for none.
         call_seconds: time for a whole call, from waiting for a connection to the last byte.
     """
 
@@ -77,6 +98,9 @@ class ProviderHttp:
         scheme: str,
         credential: SecretStr,
         *,
+        header: str = "Authorization",
+        extra_headers: Mapping[str, str] | None = None,
+        own_domain: str = "",
         call_seconds: float = 30.0,
         clock: Clock | None = None,
     ) -> None:
@@ -84,11 +108,13 @@ class ProviderHttp:
         self.base_url = base_url.rstrip("/")
         self._origin = _origin(self.base_url)
         self._prefix = urlsplit(self.base_url).path + "/"
+        self._own_domain = own_domain.lower()
         self._call_seconds = call_seconds
         self._clock = clock or SystemClock()
         self._client = httpx.AsyncClient(
             headers={
-                "Authorization": f"{scheme} {credential.get_secret_value()}",
+                **(extra_headers or {}),
+                header: f"{scheme} {credential.get_secret_value()}".strip(),
                 "Accept": "application/json",
                 # A compressed answer could grow beyond its bound after it was counted.
                 "Accept-Encoding": "identity",
@@ -112,9 +138,18 @@ class ProviderHttp:
             safe = ".." not in parts.path.split("/") and not any(
                 letter <= " " or letter == "\\" for letter in url
             )
-            return safe and _origin(url) == self._origin and parts.path.startswith(self._prefix)
+            if not safe:
+                return False
+            at_base = _origin(url) == self._origin and parts.path.startswith(self._prefix)
+            return at_base or self._in_own_domain(url)
         except ValueError:
             return False
+
+    def _in_own_domain(self, url: str) -> bool:
+        scheme, host, port, user = _origin(url)
+        if not self._own_domain or host is None or (scheme, port, user) != ("https", 443, ""):
+            return False
+        return bool(host == self._own_domain or host.endswith(f".{self._own_domain}"))
 
     async def call(
         self,
@@ -123,10 +158,24 @@ class ProviderHttp:
         url: str,
         *,
         content: object = None,
+        form: Sequence[FormPart] | None = None,
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
+        seconds: float | None = None,
+        answer_bytes: int = MAX_ANSWER_BYTES,
     ) -> Answer:
-        """One call. `url` is absolute or a path below the base URL; `content` is sent as JSON.
+        """One call.
+
+        Args:
+            verb: names the span.
+            method: of HTTP.
+            url: absolute, or a path below the base URL.
+            content: sent as JSON; None sends no body.
+            form: sent as multipart/form-data instead, in this order.
+            query: parameters of the URL.
+            headers: of this call alone.
+            seconds: time for the whole call, where the usual `call_seconds` is too short or too long.
+            answer_bytes: longest answer that is read.
 
         Raises:
             NothingSent: no byte of the call left us.
@@ -138,7 +187,13 @@ class ProviderHttp:
             raise ValueError(f"a URL outside of {self.provider_id}'s API")
         flight = _Flight()
         request = self._client.build_request(
-            method, absolute, json=content, params=query, headers=headers, extensions={"trace": flight.watch}
+            method,
+            absolute,
+            json=content,
+            files=None if form is None else [_encoded(part) for part in form],
+            params=query,
+            headers=headers,
+            extensions={"trace": flight.watch},
         )
         # Exceptions stay out of the span: their text may hold a URL or a header.
         with tracer().start_as_current_span(
@@ -148,7 +203,8 @@ class ProviderHttp:
             record_exception=False,
             set_status_on_exception=False,
         ) as span:
-            return await self._send(request, flight, span)
+            limit = self._call_seconds if seconds is None else seconds
+            return await self._send(request, flight, span, limit, answer_bytes)
 
     def retry_after(self, answer: Answer) -> float | None:
         """Seconds for which an answer asks to be left alone: Retry-After as a number or a date, an hour at most."""
@@ -163,15 +219,17 @@ class ProviderHttp:
             return None
         return max(0.0, min((at - self._clock.now()).total_seconds(), _LONGEST_RETRY_AFTER))
 
-    async def _send(self, request: httpx.Request, flight: _Flight, span: Span) -> Answer:
+    async def _send(
+        self, request: httpx.Request, flight: _Flight, span: Span, seconds: float, most_bytes: int
+    ) -> Answer:
         status: int | None = None
         try:
-            async with asyncio.timeout(self._call_seconds):
+            async with asyncio.timeout(seconds):
                 response = await self._client.send(request, stream=True)
                 status = response.status_code
                 span.set_attribute("http.status_code", status)
                 try:
-                    body = await _read_bounded(response)
+                    body = await _read_bounded(response, most_bytes)
                 finally:
                     await response.aclose()
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, TimeoutError, OSError):
@@ -181,6 +239,10 @@ class ProviderHttp:
             raise NoAnswer(status) from None
         if status >= 400:
             span.set_status(StatusCode.ERROR)
+        if _is_file(response.headers):
+            return Answer(status, response.headers, None, body)
+        if len(body) > _PARSED_AT_ONCE_BYTES:
+            return Answer(status, response.headers, await asyncio.to_thread(_json, body))
         return Answer(status, response.headers, _json(body))
 
 
@@ -200,13 +262,13 @@ class _Flight:
             self.sent = False
 
 
-async def _read_bounded(response: httpx.Response) -> bytes:
+async def _read_bounded(response: httpx.Response, most_bytes: int) -> bytes:
     if response.headers.get("content-encoding", "identity") != "identity":
         raise httpx.DecodingError("compressed against our wish")
     content = bytearray()
     async for part in response.aiter_raw():
         content += part
-        if len(content) > MAX_ANSWER_BYTES:
+        if len(content) > most_bytes:
             raise httpx.DecodingError("longer than allowed")
     return bytes(content)
 
@@ -223,6 +285,17 @@ def seconds_of(fields: object, name: str) -> float | None:
     if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < 1e9:
         return None
     return float(value)
+
+
+def _encoded(part: FormPart) -> tuple[str, tuple[str | None, str | bytes] | tuple[str, str | bytes, str]]:
+    if part.file_name and part.content_type:
+        return part.name, (part.file_name, part.content, part.content_type)
+    return part.name, (part.file_name or None, part.content)
+
+
+def _is_file(headers: httpx.Headers) -> bool:
+    kind = headers.get("content-type", "").lower()
+    return bool(kind.startswith(("image/", "video/", "application/octet-stream")))
 
 
 def _json(content: bytes) -> object:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import Enum, StrEnum
+from pathlib import Path
 from typing import Protocol
 from uuid import UUID
 
@@ -28,6 +30,8 @@ class FaultKind(StrEnum):
     """Our account at the provider cannot be used: every model there is out, the customer is not to blame."""
     THROTTLED = "throttled"
     """The provider limits us: the next one may do better."""
+    UNSUPPORTED = "unsupported"
+    """The provider cannot serve this request, so nothing was sent: the next one may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +55,22 @@ class ProviderRef:
     job_id: str
     urls: Mapping[str, str]
     """URLs that the provider named for the job; empty where they are made from the id."""
+    parts: tuple[ProviderRef, ...] = ()
+    """The jobs that together are this one; empty for a single one."""
+    cost_micros: int | None = None
+    """What the provider said when it took the job that it bills us for it, in micro-dollars."""
 
     def to_json(self) -> str:
         """The reference as text."""
-        return json.dumps({"job_id": self.job_id, "urls": dict(self.urls)}, sort_keys=True)
+        return json.dumps(self._fields(), sort_keys=True)
+
+    def _fields(self) -> dict[str, object]:
+        fields: dict[str, object] = {"job_id": self.job_id, "urls": dict(self.urls)}
+        if self.parts:
+            fields["parts"] = [part._fields() for part in self.parts]
+        if self.cost_micros is not None:
+            fields["cost_micros"] = self.cost_micros
+        return fields
 
     @classmethod
     def from_json(cls, text: str) -> ProviderRef:
@@ -63,10 +79,40 @@ class ProviderRef:
         Raises:
             ValueError: this is not such a text.
         """
-        content = json.loads(text)
+        return cls._of_fields(json.loads(text))
+
+    @classmethod
+    def _of_fields(cls, content: object) -> ProviderRef:
         if not isinstance(content, dict) or not isinstance(content.get("job_id"), str):
             raise ValueError("not a stored provider reference")
-        return cls(content["job_id"], dict(content.get("urls", {})))
+        parts = tuple(cls._of_fields(part) for part in content.get("parts", ()))
+        return cls(content["job_id"], dict(content.get("urls", {})), parts, content.get("cost_micros"))
+
+
+@dataclass(frozen=True, slots=True)
+class InputFile:
+    """An input file of a request, fetched and checked."""
+
+    path: Path
+    content_type: str
+    """What the bytes are, for example "image/png"."""
+    width: int = 0
+    """Pixels, as its header says."""
+    height: int = 0
+    """Pixels, as its header says."""
+    sha256: bytes = b""
+    size: int = 0
+    """Bytes."""
+    url: str = ""
+    """Where the customer said that it is."""
+
+    def data_uri(self) -> str:
+        """The whole file as a data URL. Reads it, so call this in a thread.
+
+        Raises:
+            OSError: our own disk does not give it.
+        """
+        return f"data:{self.content_type};base64,{base64.b64encode(self.path.read_bytes()).decode()}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +123,16 @@ class Job:
     request: GenerationRequest
     model: Model
     provider_model: ProviderModel
+    outputs: int = 1
+    """Files wanted of this one call; at most `provider_model.outputs_per_call` where that is not 0."""
+    seconds: float = 30.0
+    """Time for a call in which the provider makes the outputs while it is asked. Once it is over, nothing arrives."""
     callback_url: str | None = None
     """Where the provider may report; None when only polling is wanted."""
+    callback_secret: str = ""
+    """What the provider shall sign its report with, where it takes a secret with each request."""
+    inputs: tuple[InputFile, ...] = ()
+    """The request's input files in their order, for a provider that takes them along instead of their URLs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,16 +163,16 @@ class Unknown:
     fault: Fault
 
 
-Submission = Accepted | Refused | NotSent | Unknown
-
-
 @dataclass(frozen=True, slots=True)
 class RemoteOutput:
-    """A finished file at the provider."""
+    """A finished file: at the provider, or in its answer."""
 
     url: str
+    """Where it can be fetched; empty when `content` holds it."""
     content_type: str | None
     """What the provider says that it is; to be checked against the bytes."""
+    content: bytes | None = None
+    """The file itself, from a provider that sends it along."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +180,8 @@ class Pending:
     """The job is queued or running; ask again after so many seconds."""
 
     retry_after: float
+    ready: Finished | None = None
+    """What is there already, of a job in several parts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,6 +214,16 @@ class Lost:
     fault: Fault
 
 
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The provider did the whole job while it was asked."""
+
+    ref: ProviderRef
+    finished: Finished
+
+
+Submission = Accepted | Done | Refused | NotSent | Unknown
+
 Progress = Pending | Finished | Failed | CanceledUpstream | Lost
 
 
@@ -182,6 +248,21 @@ class ProviderUnreachable(Exception):  # noqa: N818
     def __init__(self, fault: Fault) -> None:
         self.fault = fault
         super().__init__(fault.message)
+
+
+@dataclass(frozen=True, slots=True)
+class CallbackFacts:
+    """What a provider's signed report is about. It is a hint: only a poll says what became of a job."""
+
+    job_id: str
+    event_id: str
+    """The same for every repetition of one report."""
+    signed_at: datetime | None
+    """When the provider says that it was signed; None where nothing says so."""
+
+
+class CallbackRefused(Exception):  # noqa: N818
+    """A report that cannot be trusted: unsigned, wrongly signed, too old, or about nothing."""
 
 
 class Adapter(Protocol):
@@ -215,5 +296,19 @@ class Adapter(Protocol):
 
         Raises:
             ProviderUnreachable: there was no usable answer.
+        """
+        ...
+
+    async def verify_callback(self, headers: Mapping[str, str], body: bytes, secret: str) -> CallbackFacts:
+        """What a report that arrived is about.
+
+        Args:
+            headers: of the report, with lower-case names.
+            body: exactly the bytes that arrived.
+            secret: the `callback_secret` of the attempt that the report was addressed to.
+
+        Raises:
+            CallbackRefused: it cannot be trusted, or the provider has no signature that could be checked.
+            ProviderUnreachable: the keys to check it with cannot be had now.
         """
         ...

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from urllib.parse import quote
 
 import httpx
 from pydantic import SecretStr
 
 from kit.settings import Settings
-from server.catalog.types import Catalog
+from server.catalog.types import Catalog, ProviderInfo
+from server.providers.alibaba import Alibaba
+from server.providers.bfl import BlackForestLabs
+from server.providers.byteplus import BytePlus
+from server.providers.cloudflare import Cloudflare
 from server.providers.download import open_downloader
 from server.providers.fal import Fal
+from server.providers.fan_out import FanOut
 from server.providers.http import ProviderHttp
+from server.providers.openai import OpenAI
 from server.providers.protocol import Adapter
 from server.providers.replicate import Replicate
+from server.providers.runway import Runway
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +49,21 @@ class Providers:
         await self.downloader.aclose()
 
 
+@dataclass(frozen=True, slots=True)
+class _Access:
+    """How one provider is called."""
+
+    make: Callable[[ProviderHttp, ProviderInfo], Adapter]
+    base_url: str
+    """Empty for the catalog's."""
+    credential: SecretStr
+    scheme: str = "Bearer"
+    header: str = "Authorization"
+    own_domain: str = ""
+    below: str = ""
+    """Path that every call has in common, below the base URL."""
+
+
 def open_providers(settings: Settings, catalog: Catalog, *, call_seconds: float = 30.0) -> Providers:
     """Makes the adapters; nothing connects before it is first used.
 
@@ -52,36 +75,66 @@ def open_providers(settings: Settings, catalog: Catalog, *, call_seconds: float 
     Raises:
         ValueError: a credential holds a character that no HTTP header can carry.
     """
-    places = {
-        "replicate": (settings.replicate_base_url, "Bearer", settings.replicate_token),
-        "fal": (settings.fal_base_url, "Key", settings.fal_key),
-    }
-    callable_ids = configured_providers(settings) & set(catalog.providers)
-    for provider_id in sorted(callable_ids):
-        _check_credential(provider_id, places[provider_id][2])
-    https = {
-        provider_id: ProviderHttp(provider_id, base_url, scheme, credential, call_seconds=call_seconds)
-        for provider_id, (base_url, scheme, credential) in places.items()
-        if provider_id in callable_ids
-    }
+    https: list[ProviderHttp] = []
     adapters: dict[str, Adapter] = {}
-    if "replicate" in https:
-        adapters["replicate"] = Replicate(https["replicate"], catalog.provider("replicate"))
-    if "fal" in https:
-        adapters["fal"] = Fal(https["fal"], catalog.provider("fal"))
+    configured = {
+        provider_id: access
+        for provider_id, access in _accesses(settings).items()
+        if provider_id in catalog.providers and access.credential.get_secret_value()
+    }
+    for provider_id, access in configured.items():
+        _check_credential(provider_id, access.credential)
+    for provider_id, access in configured.items():
+        info = catalog.provider(provider_id)
+        http = ProviderHttp(
+            provider_id,
+            (access.base_url or info.endpoints[settings.region]).rstrip("/") + access.below,
+            access.scheme,
+            access.credential,
+            header=access.header,
+            own_domain=access.own_domain,
+            call_seconds=call_seconds,
+        )
+        https.append(http)
+        adapters[provider_id] = FanOut(access.make(http, info))
     return Providers(
         adapters=adapters,
         missing=tuple(provider_id for provider_id in catalog.providers if provider_id not in adapters),
         downloader=open_downloader(),
         allow_private=settings.mode == "embedded",
-        connections=tuple(https.values()),
+        connections=tuple(https),
     )
 
 
 def configured_providers(settings: Settings) -> frozenset[str]:
     """Ids of the providers whose credential the settings hold."""
-    credentials = {"replicate": settings.replicate_token, "fal": settings.fal_key}
-    return frozenset(name for name, credential in credentials.items() if credential.get_secret_value())
+    return frozenset(
+        provider_id
+        for provider_id, access in _accesses(settings).items()
+        if access.credential.get_secret_value()
+    )
+
+
+def _accesses(settings: Settings) -> dict[str, _Access]:
+    return {
+        "alibabacloud": _Access(Alibaba, settings.alibaba_base_url, settings.alibaba_key),
+        # Its global host answers with polling URLs on the hosts of its regions.
+        "bfl": _Access(
+            BlackForestLabs, settings.bfl_base_url, settings.bfl_key, "", header="x-key", own_domain="bfl.ai"
+        ),
+        "byteplus": _Access(BytePlus, settings.byteplus_base_url, settings.byteplus_key),
+        "cloudflare": _Access(
+            Cloudflare,
+            settings.cloudflare_base_url,
+            settings.cloudflare_token if settings.cloudflare_account_id else SecretStr(""),
+            below=f"/accounts/{quote(settings.cloudflare_account_id, safe='')}",
+        ),
+        # The keys of its reports are on another host of its own.
+        "fal": _Access(Fal, settings.fal_base_url, settings.fal_key, "Key", own_domain="fal.ai"),
+        "openai": _Access(OpenAI, settings.openai_base_url, settings.openai_key),
+        "replicate": _Access(Replicate, settings.replicate_base_url, settings.replicate_token),
+        "runway": _Access(Runway, settings.runway_base_url, settings.runway_key),
+    }
 
 
 def _check_credential(provider_id: str, credential: SecretStr) -> None:

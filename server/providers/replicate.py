@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import datetime
 
+from kit.clock import Clock, SystemClock
 from server.catalog.types import ProviderInfo
 from server.providers import faults
-from server.providers.http import Answer, NoAnswer, NothingSent, ProviderHttp, seconds_of, text_of
+from server.providers.arrival import arrival_of
+from server.providers.http import (
+    MAX_ANSWER_BYTES,
+    Answer,
+    NoAnswer,
+    NothingSent,
+    ProviderHttp,
+    seconds_of,
+    text_of,
+)
 from server.providers.mapping import native_parameters
 from server.providers.protocol import (
     Accepted,
+    CallbackFacts,
     CanceledUpstream,
     CancelOutcome,
     Failed,
@@ -29,22 +40,26 @@ from server.providers.protocol import (
     Submission,
     Unknown,
 )
+from server.providers.signatures import ReplicateSignatures
 
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _RESETS_IN = re.compile(r"resets in ~?([0-9]{1,5})\s*s")
 # There is no error code for this: a failed prediction says it in words.
 _POLICY_WORDS = re.compile(r"E005|flagged as sensitive|\bNSFW\b", re.IGNORECASE)
-_CLOCK_MARGIN = timedelta(minutes=5)
 _MOST_PAGES = 20
+_PAGE_BYTES = 16_000_000
+"""Longest page of the list: every prediction in it repeats its input."""
 
 
 class Replicate:
     """The adapter. One instance serves every model; close its `http` when done."""
 
-    def __init__(self, http: ProviderHttp, info: ProviderInfo) -> None:
+    def __init__(self, http: ProviderHttp, info: ProviderInfo, clock: Clock | None = None) -> None:
         self.http = http
         self._info = info
         self._name = info.name
+        self._clock = clock or SystemClock()
+        self._signatures = ReplicateSignatures(http, info.name, self._clock)
 
     @property
     def capabilities(self) -> ProviderInfo:
@@ -53,7 +68,9 @@ class Replicate:
 
     async def submit(self, job: Job) -> Submission:
         """Creates a prediction. The provider is told the deadline, so that nothing of ours runs on for ever."""
-        body: dict[str, object] = {"input": native_parameters(job.model, job.provider_model, job.request)}
+        body: dict[str, object] = {
+            "input": native_parameters(job.model, job.provider_model, job.request, job.outputs)
+        }
         if job.callback_url is not None:
             body |= {"webhook": job.callback_url, "webhook_events_filter": ["completed"]}
         try:
@@ -120,37 +137,48 @@ class Replicate:
 
     async def find(self, job: Job, since: datetime) -> tuple[ProviderRef, ...] | None:
         """Looks through the list of predictions, newest first, for ones with the very same input."""
-        wanted = native_parameters(job.model, job.provider_model, job.request)
-        # Their clock is not ours.
-        oldest = since - _CLOCK_MARGIN
+        wanted = native_parameters(job.model, job.provider_model, job.request, job.outputs)
+        arrival = None
         found: list[tuple[datetime, ProviderRef]] = []
         url = "v1/predictions"
         for _ in range(_MOST_PAGES):
-            page = await self._ask("find", url)
+            page = await self._ask("find", url, _PAGE_BYTES)
             results = page.fields.get("results")
             if not page.ok:
                 raise ProviderUnreachable(self._fault(page))
             if not isinstance(results, list):
                 raise ProviderUnreachable(faults.invalid_response(self._name, page.status))
+            arrival = arrival or arrival_of(page, since, self._clock.now())
             entries = [entry for entry in results if isinstance(entry, dict)]
             # One that does not say when it was made may be the one.
-            recent = [entry for entry in entries if (made := _created_at(entry)) is None or made >= oldest]
+            recent = [
+                entry for entry in entries if (made := _created_at(entry)) is None or made >= arrival.earliest
+            ]
             found += [
-                (_created_at(entry) or since, ProviderRef(text_of(entry, "id"), {}))
+                (_created_at(entry) or arrival.about, ProviderRef(text_of(entry, "id"), {}))
                 for entry in recent
                 if _is_same(entry, job.provider_model.path, wanted)
             ]
             url = page.text("next")
             if not url or len(recent) < len(entries):
-                return _nearest(found, since)
+                return _nearest(found, arrival.about)
             if not self.http.is_ours(url):
                 raise ProviderUnreachable(faults.invalid_response(self._name, page.status))
-        # Having stopped looking is no proof that there is nothing.
-        return _nearest(found, since) or None
+        # Having stopped looking is no proof that there is nothing, and what was found may be of other attempts.
+        return None
 
-    async def _ask(self, verb: str, url: str) -> Answer:
+    async def verify_callback(self, headers: Mapping[str, str], body: bytes, secret: str) -> CallbackFacts:
+        """What a report that arrived is about; it is signed with the secret of our account.
+
+        Raises:
+            CallbackRefused: it cannot be trusted.
+            ProviderUnreachable: the account's secret cannot be had now.
+        """
+        return await self._signatures.verify(headers, body)
+
+    async def _ask(self, verb: str, url: str, answer_bytes: int = MAX_ANSWER_BYTES) -> Answer:
         try:
-            return await self.http.call(verb, "GET", url)
+            return await self.http.call(verb, "GET", url, answer_bytes=answer_bytes)
         except (NothingSent, NoAnswer):
             raise ProviderUnreachable(faults.unavailable(self._name)) from None
 

@@ -56,6 +56,10 @@ def open_dependencies(settings: Settings, clock: Clock | None = None) -> Depende
         StartError: a setting is missing or cannot be used; the message says which and what to do.
     """
     refuse_plaintext(settings)
+    if settings.mode == "production" and settings.input_allow_private:
+        raise StartError(
+            "Production mode fetches no input file from inside of the network; empty BABYSEA_INPUT_ALLOW_PRIVATE."
+        )
     for name in _URLS:
         if not getattr(settings, name).get_secret_value():
             raise StartError(f"BABYSEA_{name.upper()} is not set; set it to a PostgreSQL URL.")

@@ -19,7 +19,13 @@ _DATABASES = (
     "vault_database_url",
     "admin_database_url",
 )
-_OUTSIDE = ("storage_url", "replicate_base_url", "fal_base_url", "otlp_endpoint")
+_OUTSIDE = (
+    "storage_url",
+    *("alibaba_base_url", "bfl_base_url", "byteplus_base_url", "cloudflare_base_url"),
+    *("fal_base_url", "openai_base_url", "replicate_base_url", "runway_base_url"),
+    "callback_base_url",
+    "otlp_endpoint",
+)
 _VALKEY_SCHEMES = ("rediss", "valkeys")
 _SMTP_SCHEMES = ("smtp", "smtps")
 """smtp:// is one of them because production insists on STARTTLS there."""

@@ -14,8 +14,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from kit.ids import uuid7
 from kit.telemetry import GENERATION_ATTRIBUTE, joined_span
+from server.generation.execution.next_step import Again, Next, Over
 from server.generation.execution.persistence import DATABASE_ERRORS, insist
-from server.generation.execution.step import Again, Next, Over, Stepper
+from server.generation.execution.step import Stepper
 from server.generation.execution.store import JobLost
 from server.generation.execution.tracing import traceparent_of
 from server.runtime import leases
@@ -28,6 +29,7 @@ _LONGEST_BACKOFF = 60.0
 _LONGEST_DATABASE_PAUSE = 5.0
 _REMEMBERED_FAILURES = 10_000
 _SEND_SECONDS = 20.0
+_DELIVER_SECONDS = 5.0
 _log = logging.getLogger(__name__)
 
 
@@ -174,14 +176,18 @@ class Executor:
             await asyncio.sleep(self._settings.lease_seconds / 3)
 
     async def _drain(self) -> None:
+        """Lets steps come to their end, in a bounded time."""
         if self._live:
-            _, late = await asyncio.wait(self._live.values(), timeout=self._settings.drain_seconds)
+            await asyncio.wait(self._live.values(), timeout=self._settings.drain_seconds)
+        # A request on its way to a provider is waited for longest, and the step that waits for its answer with it: the
+        # answer is worth money, and may hold the outputs themselves.
+        await self._stepper.finish(_SEND_SECONDS)
+        if self._live:
+            _, late = await asyncio.wait(self._live.values(), timeout=_DELIVER_SECONDS)
             for task in late:
                 task.cancel()
             if late:
                 await asyncio.wait(late, timeout=1)
-        # A request on its way to a provider is waited for in any case: its answer is worth money.
-        await self._stepper.finish(_SEND_SECONDS)
 
     async def _leave(self) -> None:
         if self._worker is not None:

@@ -13,7 +13,7 @@ from uuid import UUID
 from kit.telemetry import span
 from server.generation.execution.work import AttemptView, Work
 from server.generation.storage import OutputStore, StorageError
-from server.providers.download import fetch_output
+from server.providers.download import Downloaded, fetch_output, keep_output
 from server.providers.media import CONTENT_TYPES, mp4_seconds
 from server.providers.protocol import RemoteOutput
 from server.providers.registry import Providers
@@ -59,15 +59,7 @@ class Delivery:
         seconds: float | None = None
         with ExitStack() as fetched:
             for ordinal, output in enumerate(wanted, start=1):
-                file = await fetch_output(
-                    self._providers.downloader,
-                    output.url,
-                    _LARGEST_BYTES[work.request.media],
-                    _FETCH_SECONDS,
-                    expected=content_type,
-                    allow_private=self._providers.allow_private,
-                    directory=self._folder,
-                )
+                file = await self._fetched(output, _LARGEST_BYTES[work.request.media], content_type)
                 fetched.callback(file.discard)
                 reach(Point.OUTPUT_FETCHED)
                 if work.request.media == "video":
@@ -85,6 +77,21 @@ class Delivery:
                     }
                 )
         return Delivered(json.dumps(stored), len(stored), seconds)
+
+    async def _fetched(self, output: RemoteOutput, most_bytes: int, content_type: str) -> Downloaded:
+        if output.content is not None:
+            return await keep_output(
+                output.content, most_bytes, expected=content_type, directory=self._folder
+            )
+        return await fetch_output(
+            self._providers.downloader,
+            output.url,
+            most_bytes,
+            _FETCH_SECONDS,
+            expected=content_type,
+            allow_private=self._providers.allow_private,
+            directory=self._folder,
+        )
 
     async def forget(self, work: Work, attempt_id: UUID) -> None:
         """Removes whatever was stored for an attempt that delivered nothing; what cannot be removed now is logged."""

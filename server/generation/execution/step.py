@@ -5,29 +5,35 @@ The record alone decides what is next, so a step may follow any crash. Nothing i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import timedelta
-
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from babysea.common.v1 import error_reason_pb2
 from kit.errors import reason_of_code
 from server.catalog import Catalog
-from server.generation.execution import store
+from server.generation.execution.ambiguity import (
+    NEVER_ANSWERED,
+    AmbiguityPolicy,
+    count_possible_duplicate,
+)
 from server.generation.execution.attempts import Attempts
+from server.generation.execution.callback_address import CallbackAddresses
+from server.generation.execution.costs import estimated_micros
 from server.generation.execution.ending import Ending
+from server.generation.execution.finishing import Discarded, Finishing, TooLate
+from server.generation.execution.health import ProviderHealth
+from server.generation.execution.inputs import Inputs
 from server.generation.execution.loading import Loading
-from server.generation.execution.outputs import Delivered, Delivery
+from server.generation.execution.lookup import Looked, Lookup
+from server.generation.execution.next_step import Again, Next, Over
+from server.generation.execution.outputs import Delivery
 from server.generation.execution.store import Settlement
 from server.generation.execution.winding import WindDown
 from server.generation.execution.work import TERMINAL, AttemptView, Work
-from server.generation.pricing import captured_micros
-from server.generation.storage import StorageError
-from server.providers.download import DownloadError, LocalStorageError
 from server.providers.protocol import (
     Accepted,
     CanceledUpstream,
     CancelOutcome,
+    Done,
     Failed,
     Fault,
     FaultKind,
@@ -46,28 +52,13 @@ from server.runtime.leases import Job
 _UNKNOWN_LOOK = 2.0
 _RETRY_PAUSE = 2.0
 _LONGEST_PAUSE = 5.0
-_LONGEST_STORAGE_PAUSE = 60.0
-_STORAGE_GRACE_SECONDS = 900.0
-"""How long after its deadline a finished job waits for our own storage before it is given up."""
 _SETTLING_IN_SECONDS = 10.0
 """A provider that does not know a job so soon after naming it may not have spread the word yet."""
-
-
-@dataclass(frozen=True, slots=True)
-class Again:
-    """Look again after so many seconds."""
-
-    pause: float
-
-
-@dataclass(frozen=True, slots=True)
-class Over:
-    """The job has ended; `finish` says whether its row still stands."""
-
-    finish: bool
-
-
-Next = Again | Over
+_TOO_SLOW = Fault(
+    FaultKind.PROVIDER,
+    error_reason_pb2.ERROR_REASON_PROVIDER_TIMEOUT,
+    "The inference provider did not finish in time and was stopped.",
+)
 
 
 class Stepper:
@@ -81,14 +72,22 @@ class Stepper:
         catalog: Catalog,
         providers: Providers,
         delivery: Delivery,
+        health: ProviderHealth,
+        callbacks: CallbackAddresses,
+        ambiguity: AmbiguityPolicy,
+        inputs: Inputs,
     ) -> None:
-        self._settlements = settlements
         self._loading = loading
         self._catalog = catalog
         self._providers = providers
         self._delivery = delivery
-        self._attempts = Attempts(engine)
-        self._winding = WindDown(engine, self._attempts, providers, delivery)
+        self._health = health
+        self._ambiguity = ambiguity
+        self._inputs = inputs
+        self._attempts = Attempts(engine, health, callbacks)
+        self._lookup = Lookup(engine, self._attempts)
+        self._finishing = Finishing(settlements, catalog, self._attempts, delivery, health)
+        self._winding = WindDown(engine, self._attempts, self._lookup, providers, delivery)
         self._ending = Ending(engine, settlements, loading)
 
     async def advance(self, job: Job) -> Next:
@@ -97,6 +96,12 @@ class Stepper:
         Raises:
             JobLost: another worker has the job; nothing more may be done.
         """
+        try:
+            return await self._advance(job)
+        finally:
+            self._inputs.forget(job)
+
+    async def _advance(self, job: Job) -> Next:
         try:
             work = await self._loading.load(job)
         except DataKeyGoneError:
@@ -122,7 +127,7 @@ class Stepper:
         return await self._ending.abandon(job, only_overdue=True)
 
     async def finish(self, seconds: float) -> None:
-        """Waits for requests that are on their way to a provider."""
+        """Waits for requests that are on their way to a provider; hangs up those that take longer."""
         await self._attempts.finish(seconds)
 
     async def _start_next(self, work: Work) -> Next:
@@ -133,21 +138,38 @@ class Stepper:
                 reason_of_code(refused.error_code or "") or error_reason_pb2.ERROR_REASON_ALL_PROVIDERS_FAILED
             )
             return await self._fail(work, reason, refused.error_message)
-        provider = work.next_provider
-        if provider is None:
+        if self._ambiguity.forbids(work):
+            return await self._fail(work, NEVER_ANSWERED.reason)
+        choice = self._health.choose(work)
+        if choice is None:
             return await self._fail(work, error_reason_pb2.ERROR_REASON_ALL_PROVIDERS_FAILED)
         if work.overdue >= 0:
             return await self._fail(work, error_reason_pb2.ERROR_REASON_PROVIDER_TIMEOUT)
-        outcome = await self._attempts.submit(work, provider, self._providers.get(provider))
+        inputs = await self._inputs.prepare(work)
+        if isinstance(inputs, Fault):
+            # No provider is called with a file that nobody can use.
+            return await self._fail(work, inputs.reason, inputs.message)
+        outcome = await self._attempts.submit(work, choice, self._providers.get(choice.provider), inputs)
         match outcome:
             case None:
                 return Again(0)
             case Accepted():
-                return Again(max(self._catalog.provider(provider).min_poll_seconds, 0.25))
+                return Again(max(self._catalog.provider(choice.provider).min_poll_seconds, 0.25))
+            case Done(finished=finished):
+                return await self._finish_now(work, finished)
             case Unknown():
-                return Again(_UNKNOWN_LOOK)
+                return Again(_UNKNOWN_LOOK if self._catalog.provider(choice.provider).lookup else 0)
             case Fault():
                 return await self._after_fault(work)
+
+    async def _finish_now(self, work: Work, finished: Finished) -> Next:
+        """Delivers what a provider did while it was asked."""
+        work = await self._loading.reload(work)
+        attempt = work.open_attempt
+        if work.state in TERMINAL or attempt is None:
+            return Again(0)
+        reach(Point.POLL_FINISHED)
+        return await self._finish(work, attempt, finished)
 
     async def _after_fault(self, work: Work) -> Next:
         """Fails over, or fails the generation when no other provider would do better."""
@@ -158,53 +180,71 @@ class Stepper:
         return await self._start_next(work)
 
     async def _resolve_unknown(self, work: Work, attempt: AttemptView) -> Next:
-        found = await self._attempts.look_up(work, attempt, self._providers.get(attempt.provider))
-        if found is True:
-            return Again(0)
-        if found is False:
-            return await self._start_next(await self._loading.reload(work))
-        if work.overdue >= 0:
-            # Whatever becomes of the job, it is ours to pay: the customer sees a failure and keeps the money.
-            return await self._give_up(work, attempt, error_reason_pb2.ERROR_REASON_PROVIDER_SUBMIT_UNKNOWN)
-        return Again(_UNKNOWN_LOOK)
+        adapter = self._providers.get(attempt.provider)
+        looked = await self._lookup.look_up(work, attempt, adapter)
+        match looked:
+            case Looked.FOUND:
+                return Again(0)
+            case Looked.NEVER_ARRIVED:
+                return await self._start_next(await self._loading.reload(work))
+            case Looked.NOT_YET if work.overdue < 0:
+                return Again(_UNKNOWN_LOOK)
+            case Looked.NOT_YET | Looked.NEVER_KNOWN:
+                # Whatever becomes of the job, it is ours to pay: the customer never pays twice.
+                cost = estimated_micros(work, attempt)
+                await self._attempts.fail(work, attempt.id, NEVER_ANSWERED, state="discarded", cost=cost)
+                count_possible_duplicate(work, attempt.provider, cost)
+                if looked is Looked.NOT_YET:
+                    return await self._fail(await self._loading.reload(work), NEVER_ANSWERED.reason)
+                return await self._after_fault(work)
 
     async def _follow(self, work: Work, attempt: AttemptView) -> Next:
         adapter = self._providers.get(attempt.provider)
         if adapter is None or attempt.ref is None:
-            return await self._wait(work, attempt, _LONGEST_PAUSE)
+            return await self._wait(work, attempt, Pending(_LONGEST_PAUSE))
         try:
             progress = await adapter.poll(attempt.ref)
         except ProviderUnreachable:
-            return await self._wait(work, attempt, _LONGEST_PAUSE)
+            return await self._wait(work, attempt, Pending(_LONGEST_PAUSE))
         match progress:
-            case Pending(retry_after):
-                return await self._wait(work, attempt, retry_after)
+            case Pending():
+                return await self._wait(work, attempt, progress)
             case Finished():
                 reach(Point.POLL_FINISHED)
-                return await self._deliver(work, attempt, progress)
+                return await self._finish(work, attempt, progress)
             case Lost() if work.age(attempt) < _SETTLING_IN_SECONDS:
                 return Again(_RETRY_PAUSE)
-            case Failed(fault) | Lost(fault):
+            case Lost(fault):
+                # It took the job and may bill it; nothing of it can be had any more.
+                self._health.failed(work, attempt.provider, fault)
+                cost = estimated_micros(work, attempt)
+                await self._attempts.fail(work, attempt.id, fault, state="discarded", cost=cost)
+                await self._delivery.forget(work, attempt.id)
+                return await self._after_fault(work)
+            case Failed(fault):
+                self._health.failed(work, attempt.provider, fault)
                 await self._attempts.fail(work, attempt.id, fault)
                 return await self._after_fault(work)
             case CanceledUpstream():
                 await self._attempts.end(work, attempt, "canceled")
                 return await self._start_next(await self._loading.reload(work))
 
-    async def _wait(self, work: Work, attempt: AttemptView, retry_after: float) -> Next:
+    async def _wait(self, work: Work, attempt: AttemptView, pending: Pending) -> Next:
         """Looks again later; an attempt that is too slow gives way once the provider confirms that it stopped."""
-        if work.overdue >= 0:
-            return await self._give_up(work, attempt, error_reason_pb2.ERROR_REASON_PROVIDER_TIMEOUT)
         age = work.age(attempt)
-        if age >= work.model.attempt_seconds and await self._stop(attempt) is CancelOutcome.SENT_CONFIRMED:
-            fault = Fault(
-                FaultKind.PROVIDER,
-                error_reason_pb2.ERROR_REASON_PROVIDER_TIMEOUT,
-                "The inference provider did not finish in time and was stopped.",
-            )
-            await self._attempts.fail(work, attempt.id, fault, state="canceled")
+        late = work.overdue >= 0 or age >= work.model.attempt_seconds
+        if late and pending.ready is not None:
+            # What the others made is delivered; what is still going on is stopped as best it can be.
+            await self._stop(attempt)
+            return await self._finish(work, attempt, pending.ready)
+        if work.overdue >= 0:
+            self._health.failed(work, attempt.provider, _TOO_SLOW)
+            return await self._give_up(work, attempt, error_reason_pb2.ERROR_REASON_PROVIDER_TIMEOUT)
+        if late and await self._stop(attempt) is CancelOutcome.SENT_CONFIRMED:
+            self._health.failed(work, attempt.provider, _TOO_SLOW)
+            await self._attempts.fail(work, attempt.id, _TOO_SLOW, state="canceled")
             return await self._after_fault(work)
-        return Again(max(min(max(retry_after, age * 0.1), _LONGEST_PAUSE), 0.1))
+        return Again(max(min(max(pending.retry_after, age * 0.1), _LONGEST_PAUSE), 0.1))
 
     async def _stop(self, attempt: AttemptView) -> CancelOutcome:
         """Asks the provider to stop, as best it can be asked."""
@@ -223,78 +263,22 @@ class Stepper:
         """Past the deadline: stops the provider's job, keeps its cost as ours, and fails the generation."""
         stopped = await self._stop(attempt) is CancelOutcome.SENT_CONFIRMED
         reach(Point.DEADLINE_STOPPED)
+        if cost is None and not stopped:
+            cost = estimated_micros(work, attempt)
         await self._attempts.end(work, attempt, "canceled" if stopped else "discarded", cost)
         await self._delivery.forget(work, attempt.id)
         return await self._fail(await self._loading.reload(work), reason)
 
-    async def _deliver(self, work: Work, attempt: AttemptView, finished: Finished) -> Next:
-        try:
-            delivered = await self._delivery.deliver(work, attempt, finished.outputs)
-        except (StorageError, LocalStorageError):
-            # Ours to mend: no other provider is paid for the same work meanwhile.
-            if work.overdue >= _STORAGE_GRACE_SECONDS:
-                reason = error_reason_pb2.ERROR_REASON_OUTPUT_DOWNLOAD_FAILED
-                return await self._give_up(work, attempt, reason, finished.cost_micros)
-            return Again(min(max(work.age(attempt) * 0.2, _RETRY_PAUSE), _LONGEST_STORAGE_PAUSE))
-        except DownloadError as error:
-            if error.retryable and work.age(attempt) < work.model.attempt_seconds:
-                return Again(_RETRY_PAUSE)
-            return await self._discard(work, attempt, finished, error.reason, error.sentence)
-        return await self._succeed(work, attempt, finished, delivered)
-
-    async def _discard(
-        self,
-        work: Work,
-        attempt: AttemptView,
-        finished: Finished,
-        reason: error_reason_pb2.ErrorReason.ValueType,
-        sentence: str,
-    ) -> Next:
-        """A job that finished, and may be billed, without anything that could be delivered."""
-        fault = Fault(FaultKind.PROVIDER, reason, sentence)
-        await self._attempts.fail(work, attempt.id, fault, state="discarded", cost=finished.cost_micros)
-        await self._delivery.forget(work, attempt.id)
-        return await self._after_fault(work)
-
-    async def _succeed(
-        self, work: Work, attempt: AttemptView, finished: Finished, delivered: Delivered
-    ) -> Next:
-        card = work.model.card_named(work.rate_card)
-        capture = captured_micros(work.model, work.request, delivered.count, delivered.seconds, card)
-        if capture == 0:
-            return await self._discard(
-                work,
-                attempt,
-                finished,
-                error_reason_pb2.ERROR_REASON_PROVIDER_INVALID_RESPONSE,
-                "The inference provider delivered nothing of what was asked.",
-            )
-        retention = self._catalog.plan(work.plan).retention.output_files
-        run_seconds = finished.run_seconds
-        word = await self._settlements.submit(
-            Settlement(
-                id=work.generation_id,
-                token=work.job.token,
-                state="succeeded",
-                capture=capture,
-                attempt=attempt.id,
-                cost=finished.cost_micros,
-                run_millis=None if run_seconds is None else round(run_seconds * 1000),
-                provider_errors=work.provider_errors(),
-                outputs=delivered.outputs_json,
-                output_expires=work.now + timedelta(seconds=retention),
-            ),
-            work.account_id.int,
-        )
-        if word == "settled":
-            return Over(finish=False)
-        if word == "stale":
-            # Another worker holds the job and fetches the outputs again; its files have names of the same attempt.
-            raise store.JobLost
-        # What the customer saw as canceled is never charged: the outputs go, the cost is ours.
-        await self._attempts.end(work, attempt, "discarded", finished.cost_micros)
-        await self._delivery.forget(work, attempt.id)
-        return Over(finish=True)
+    async def _finish(self, work: Work, attempt: AttemptView, finished: Finished) -> Next:
+        match await self._finishing.finish(work, attempt, finished):
+            case Discarded():
+                return await self._after_fault(work)
+            case TooLate(cost):
+                return await self._give_up(
+                    work, attempt, error_reason_pb2.ERROR_REASON_OUTPUT_DOWNLOAD_FAILED, cost
+                )
+            case Again() | Over() as following:
+                return following
 
     async def _fail(
         self, work: Work, reason: error_reason_pb2.ErrorReason.ValueType, message: str | None = None

@@ -23,8 +23,8 @@ _LOAD = text(
     """
 )
 _BEGIN = text(
-    "select generation.begin_attempt(cast(:id as uuid), cast(:token as bigint), cast(:attempt as uuid), cast(:ordinal as int),"
-    " cast(:provider as text))"
+    "select generation.begin_chosen_attempt(cast(:id as uuid), cast(:token as bigint), cast(:attempt as uuid), cast(:ordinal as int),"
+    " cast(:provider as text), cast(:postponed as text[]))"
 )
 _RECORD = text(
     """
@@ -40,7 +40,14 @@ _CANCEL_SENT = text(
     "select generation.note_cancel_sent(cast(:id as uuid), cast(:token as bigint), cast(:attempt as uuid))"
 )
 _KNOWN_JOBS = text(
-    "select provider_job_id from generation.attempt where provider = :provider and provider_job_id = any (cast(:ids as text[]))"
+    """
+    select j.id
+      from unnest(cast(:ids as text[])) j(id)
+     where exists (select 1 from generation.attempt a where a.provider = :provider and a.provider_job_id = j.id)
+        or exists (select 1 from generation.attempt a
+                    where a.provider = :provider and a.provider_ref ? 'parts'
+                      and a.provider_ref -> 'parts' @> jsonb_build_array(jsonb_build_object('job_id', j.id)))
+    """
 )
 _SETTLE = text(
     """
@@ -85,8 +92,17 @@ async def load(engine: AsyncEngine, generation_id: UUID) -> tuple[Row[Any], list
         return row, await reading.attempts(connection, [generation_id])
 
 
-async def begin_attempt(engine: AsyncEngine, job: Job, attempt_id: UUID, ordinal: int, provider: str) -> bool:
+async def begin_attempt(
+    engine: AsyncEngine,
+    job: Job,
+    attempt_id: UUID,
+    ordinal: int,
+    provider: str,
+    postponed: Sequence[str] = (),
+) -> bool:
     """Records an attempt before anything is sent; False when the generation has ended.
+
+    `postponed` are providers that would have come first and were put off.
 
     Raises:
         JobLost: the job is no longer ours.
@@ -97,6 +113,7 @@ async def begin_attempt(engine: AsyncEngine, job: Job, attempt_id: UUID, ordinal
         "attempt": attempt_id,
         "ordinal": ordinal,
         "provider": provider,
+        "postponed": list(postponed),
     }
     async with statement(engine) as connection:
         word = (await connection.execute(_BEGIN, values)).scalar_one()
@@ -171,7 +188,7 @@ async def known_jobs(engine: AsyncEngine, provider: str, job_ids: Sequence[str])
     """Which of a provider's job ids already belong to an attempt."""
     async with statement(engine) as connection:
         rows = await connection.execute(_KNOWN_JOBS, {"provider": provider, "ids": list(job_ids)})
-        return {row.provider_job_id for row in rows}
+        return {row.id for row in rows}
 
 
 async def settle_many(engine: AsyncEngine, items: Sequence[Settlement]) -> list[str]:

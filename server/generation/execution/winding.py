@@ -6,6 +6,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from server.generation.execution import store
 from server.generation.execution.attempts import Attempts
+from server.generation.execution.costs import estimated_micros, finished_micros
+from server.generation.execution.lookup import Looked, Lookup
 from server.generation.execution.outputs import Delivery
 from server.generation.execution.work import AttemptView, Work
 from server.providers.protocol import (
@@ -28,10 +30,16 @@ class WindDown:
     """Tells providers that a generation was canceled and books what they still bill."""
 
     def __init__(
-        self, engine: AsyncEngine, attempts: Attempts, providers: Providers, delivery: Delivery
+        self,
+        engine: AsyncEngine,
+        attempts: Attempts,
+        lookup: Lookup,
+        providers: Providers,
+        delivery: Delivery,
     ) -> None:
         self._engine = engine
         self._attempts = attempts
+        self._lookup = lookup
         self._providers = providers
         self._delivery = delivery
 
@@ -52,11 +60,13 @@ class WindDown:
         if untold and adapter is not None and await self._tell(work, attempt, adapter):
             return None
         if adapter is None or work.overdue > work.model.attempt_seconds:
-            await self._attempts.end(work, attempt, "discarded")
+            await self._discard(work, attempt, estimated_micros(work, attempt))
             return None
         if attempt.state != "accepted" or attempt.ref is None:
-            found = await self._attempts.look_up(work, attempt, adapter)
-            return None if found is False else _LOOK_SECONDS
+            looked = await self._lookup.look_up(work, attempt, adapter)
+            if looked is Looked.NEVER_KNOWN:
+                await self._discard(work, attempt, estimated_micros(work, attempt))
+            return None if looked in {Looked.NEVER_KNOWN, Looked.NEVER_ARRIVED} else _LOOK_SECONDS
         return await self._outcome(work, attempt, adapter)
 
     async def _tell(self, work: Work, attempt: AttemptView, adapter: Adapter) -> bool:
@@ -82,10 +92,16 @@ class WindDown:
         match progress:
             case Pending(retry_after):
                 return max(retry_after, _LOOK_SECONDS)
-            case Finished(cost_micros=cost):
-                await self._attempts.end(work, attempt, "discarded", cost)
+            case Finished():
+                await self._discard(work, attempt, finished_micros(work, attempt.provider, progress))
+            case Lost(fault):
+                cost = estimated_micros(work, attempt)
+                await self._attempts.fail(work, attempt.id, fault, state="discarded", cost=cost)
             case CanceledUpstream():
                 await self._attempts.end(work, attempt, "canceled")
-            case Failed(fault) | Lost(fault):
+            case Failed(fault):
                 await self._attempts.fail(work, attempt.id, fault)
         return None
+
+    async def _discard(self, work: Work, attempt: AttemptView, cost: int | None) -> None:
+        await self._attempts.end(work, attempt, "discarded", cost)

@@ -17,7 +17,7 @@ from server.providers.protocol import FaultKind, ProviderRef
 from server.runtime.leases import Job
 
 TERMINAL = frozenset({"succeeded", "failed", "canceled"})
-_REQUEST_FAULTS = frozenset({FaultKind.REQUEST, FaultKind.CONTENT_POLICY})
+_POLICY_ALONE = {FaultKind.CONTENT_POLICY}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,8 @@ class AttemptView:
     error_code: str | None
     error_message: str | None
     error_kind: FaultKind | None
+    cost_micros: int
+    """What it costs us; 0 where nobody knows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,14 +74,22 @@ class Work:
 
     @property
     def refusal(self) -> AttemptView | None:
-        """The attempt that ended by a fault of the request itself: no other provider would do better."""
-        return next((attempt for attempt in self.attempts if attempt.error_kind in _REQUEST_FAULTS), None)
+        """The attempt that ended by a fault of the request itself: no other provider would do better.
+
+        What a provider's content policy refused counts only as long as the customer did not ask to try the others, or
+        when there is no other left and every one said the same.
+        """
+        unanimous = not self.untried and {attempt.error_kind for attempt in self.attempts} == _POLICY_ALONE
+        final = {FaultKind.REQUEST}
+        if unanimous or not self.request.content_policy_failover:
+            final.add(FaultKind.CONTENT_POLICY)
+        return next((attempt for attempt in self.attempts if attempt.error_kind in final), None)
 
     @property
-    def next_provider(self) -> str | None:
-        """The first provider of the order that was not tried."""
+    def untried(self) -> tuple[str, ...]:
+        """The providers of the order that were not tried, in its order."""
         tried = {attempt.provider for attempt in self.attempts}
-        return next((provider for provider in self.provider_order if provider not in tried), None)
+        return tuple(provider for provider in self.provider_order if provider not in tried)
 
     def provider_errors(self) -> str:
         """What the failed providers answered, as the JSON array that the record keeps."""
@@ -106,6 +116,7 @@ def attempt_view(row: Row[Any]) -> AttemptView:
         error_code=row.error_code,
         error_message=row.error_message,
         error_kind=None if row.error_kind is None else FaultKind(row.error_kind),
+        cost_micros=row.cost_micros,
     )
 
 

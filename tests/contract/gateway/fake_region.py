@@ -18,7 +18,13 @@ from grpc_status import rpc_status
 from babysea.accounts.v1 import account_service_pb2 as accounts
 from babysea.accounts.v1 import account_service_pb2_grpc, accounts_pb2
 from babysea.common.v1 import error_reason_pb2, money_pb2, paging_pb2
-from babysea.generation.v1 import generation_pb2, generation_service_pb2_grpc, timeline_pb2
+from babysea.generation.v1 import callback_service_pb2 as callbacks
+from babysea.generation.v1 import (
+    callback_service_pb2_grpc,
+    generation_pb2,
+    generation_service_pb2_grpc,
+    timeline_pb2,
+)
 from babysea.generation.v1 import generation_service_pb2 as generation
 from babysea.keys.v1 import key_service_pb2 as keys
 from babysea.keys.v1 import keys_pb2
@@ -371,6 +377,19 @@ class Files(generation_service_pb2_grpc.FileServiceServicer):
             raise
 
 
+class Callbacks(callback_service_pb2_grpc.CallbackServiceServicer):
+    def __init__(self, region: Region) -> None:
+        self.region = region
+
+    async def ReceiveCallback(  # noqa: N802
+        self, request: callbacks.ReceiveCallbackRequest, context: Context
+    ) -> Any:
+        await self.region.enter("ReceiveCallback", request, context, key=False)
+        if self.region.metadata("ReceiveCallback").get(rpc.SERVICE_TOKEN) != TOKEN:
+            await abort(context, BabySeaError(error_reason_pb2.ERROR_REASON_AUTHENTICATION_REQUIRED))
+        return callbacks.ReceiveCallbackResponse()
+
+
 async def start(region: Region, *handlers: grpc.GenericRpcHandler) -> grpc.aio.Server:
     """Serves a region on a free loopback port, which it notes in `region.port`; `handlers` are asked first."""
     server = grpc.aio.server()
@@ -386,6 +405,7 @@ async def start(region: Region, *handlers: grpc.GenericRpcHandler) -> grpc.aio.S
     routing_service_pb2_grpc.add_RoutingServiceServicer_to_server(Routing(region), server)
     generation_service_pb2_grpc.add_GenerationServiceServicer_to_server(Generations(region), server)
     generation_service_pb2_grpc.add_FileServiceServicer_to_server(Files(region), server)
+    callback_service_pb2_grpc.add_CallbackServiceServicer_to_server(Callbacks(region), server)
     probe = health.aio.HealthServicer()
     await probe.set("", health_pb2.HealthCheckResponse.SERVING)
     await probe.set("babysea.accepting", health_pb2.HealthCheckResponse.SERVING)

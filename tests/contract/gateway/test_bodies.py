@@ -69,7 +69,7 @@ async def test_a_body_that_is_no_plain_json_object_is_refused(world: World, body
         (IMAGE, {"prompt": "a"}, "prompt"),
         (IMAGE, {"generation_": 1}, "generation_"),
         (IMAGE, {"generation_quote_id": "q"}, "generation_quote_id"),
-        (IMAGE, {"generation_content_policy_failover": True}, "generation_content_policy_failover"),
+        (IMAGE, {"generation_content_policy_failover": "yes"}, "generation_content_policy_failover"),
         (IMAGE, {"generation_deadline_seconds": "5"}, "generation_deadline_seconds"),
         (IMAGE, {"generation_deadline_seconds": 1.5}, "generation_deadline_seconds"),
         (IMAGE, {"generation_deadline_seconds": None}, "generation_deadline_seconds"),

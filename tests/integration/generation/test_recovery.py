@@ -9,7 +9,7 @@ import pytest
 
 from babysea.generation.v1 import generation_pb2
 from kit.ids import uuid7
-from server.generation.execution import attempts as attempts_module
+from server.generation.execution import lookup as lookup_module
 from server.worker import open_executor
 from tests.support.stack import Customer, Stack
 
@@ -17,7 +17,7 @@ from tests.support.stack import Customer, Stack
 @pytest.fixture
 def quick_lookup(monkeypatch: pytest.MonkeyPatch) -> None:
     """Looks for a lost job at once instead of after 20 s."""
-    monkeypatch.setattr(attempts_module, "LOOKUP_AFTER", timedelta(seconds=0))
+    monkeypatch.setattr(lookup_module, "LOOKUP_AFTER", timedelta(seconds=0))
 
 
 async def test_a_job_whose_submit_answer_was_lost_is_found_and_never_submitted_twice(

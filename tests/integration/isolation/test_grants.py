@@ -229,6 +229,7 @@ def _writes(*tables: str) -> list[str]:
             "notifications.suppression": "email_hash",
             "notifications.preference": "person_id",
             "notifications.alert_look": "one",
+            "generation.callback_seen": "provider",
         }.get(table)
         column = column or (
             "account_id" if table.startswith(("ledger.t", "generation.c", "generation.o")) else "id"

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import socket
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any
 
 import httpx
@@ -23,6 +22,21 @@ from server.catalog import Catalog
 from server.generation.request import normalise
 from server.providers.protocol import Adapter, Job
 from server.providers.registry import Providers, open_providers
+from tests.integration.providers.canned import canned, closed_port, reply
+
+__all__ = [
+    "IMAGE",
+    "KEY",
+    "TOKEN",
+    "VIDEO",
+    "HandClock",
+    "Outside",
+    "adapter",
+    "canned",
+    "closed_port",
+    "reply",
+    "serve_sandbox",
+]
 
 TOKEN, KEY = "r8_very_secret_token", "kid:very_secret_key"
 IMAGE, VIDEO = "bfl/flux-schnell", "google/veo-3.1-fast"
@@ -43,10 +57,14 @@ def serve_sandbox(clock: HandClock) -> Iterator[str]:
     """A sandbox on a free port of loopback; its URL."""
     listener = socket.socket()
     listener.bind(("127.0.0.1", 0))
+    # Who calls before the server is ready waits, instead of being refused.
+    listener.listen()
     config = uvicorn.Config(
         create_app(SandboxConfig(clock=clock, keep_bodies=True)),
         access_log=False,
         log_level="critical",
+        # It would be the machine's, which the hand's time contradicts.
+        date_header=False,
         ws="none",
     )
     server = uvicorn.Server(config)
@@ -116,41 +134,6 @@ class Outside:
     def pass_time(self, seconds: float = 60.0) -> None:
         """Lets every job come to its end."""
         self.clock.at += seconds
-
-
-@asynccontextmanager
-async def canned(*answers: bytes) -> AsyncIterator[tuple[str, list[bytes]]]:
-    """A host that reads a request, answers with the next of these bytes, and closes; its URL and what it read."""
-    seen: list[bytes] = []
-
-    async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        head = await reader.readuntil(b"\r\n\r\n")
-        length = next(
-            (int(line[15:]) for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")), 0
-        )
-        seen.append(head + await reader.readexactly(length))
-        writer.write(answers[min(len(seen), len(answers)) - 1])
-        with suppress(ConnectionError):
-            await writer.drain()
-        writer.close()
-
-    server = await asyncio.start_server(respond, "127.0.0.1", 0)
-    async with server:
-        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", seen
-
-
-def reply(status: str, body: bytes = b"", *headers: str) -> bytes:
-    """An HTTP answer as bytes."""
-    lines = [f"HTTP/1.1 {status}", f"content-length: {len(body)}", "connection: close", *headers]
-    return "\r\n".join(lines).encode() + b"\r\n\r\n" + body
-
-
-def closed_port() -> int:
-    """A port of loopback on which nothing listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 def adapter(providers: Providers, provider: str) -> Adapter:

@@ -9,10 +9,14 @@ from babysea.generation.v1 import generation_pb2
 from kit.ids import uuid7
 from server.generation.execution import store
 from server.generation.execution.attempts import SEND_WITHIN_SECONDS, Attempts
+from server.generation.execution.callback_address import CallbackAddresses
+from server.generation.execution.health import Choice, ProviderHealth
+from server.generation.execution.inputs import HeldInputs
 from server.generation.execution.loading import Loading
 from server.generation.execution.work import Work
 from server.providers.protocol import Fault
 from server.providers.registry import open_providers
+from server.routing.breakers import Breakers
 from server.runtime import leases
 from tests.integration.resilience.trouble import CREDIT, PRICE, ended, stop_working, working
 from tests.support.stack import Customer, Stack
@@ -65,8 +69,14 @@ async def test_a_worker_that_stood_still_before_it_could_send_sends_nothing(
     times = iter([0.0, SEND_WITHIN_SECONDS + 1])
     providers = open_providers(shared.settings, shared.catalog, call_seconds=15)
     async with _claimed(stack) as work:
-        attempts = Attempts(shared.databases.worker, now=lambda: next(times))
-        assert isinstance(await attempts.submit(work, "replicate", providers.get("replicate")), Fault)
+        attempts = Attempts(
+            shared.databases.worker,
+            ProviderHealth(Breakers(shared.clock)),
+            CallbackAddresses(shared.envelope.master, ""),
+            now=lambda: next(times),
+        )
+        asked = await attempts.submit(work, Choice("replicate"), providers.get("replicate"), HeldInputs())
+        assert isinstance(asked, Fault)
     await providers.aclose()
     assert await stack.log() == []
     async with working(shared):

@@ -3,12 +3,12 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from tests.integration.sandbox.driving import REPLICATE_HEADERS, Sandbox
+from tests.integration.sandbox.driving import EIGHT, REPLICATE_HEADERS, Sandbox
 
 
 async def test_knobs_are_read_changed_one_by_one_and_reset(box: Sandbox) -> None:
     before = (await box.http.get("/_sandbox/knobs")).json()
-    assert set(before) == {"replicate", "fal"}
+    assert list(before) == EIGHT
     assert (await box.knobs("fal", outage=True)).status_code == 200
     changed = (await box.knobs("fal", failure_rate=0.5)).json()
     assert (changed["outage"], changed["failure_rate"]) == (True, 0.5)
@@ -42,7 +42,7 @@ async def test_a_wrong_knob_is_refused_with_a_sentence_and_changes_nothing(
 async def test_an_unknown_provider_is_404(box: Sandbox) -> None:
     refused = await box.knobs("nobody", outage=True)
     assert refused.status_code == 404
-    assert "replicate or fal" in refused.json()["detail"]
+    assert "runway or bfl" in refused.json()["detail"]
 
 
 async def test_an_outage_answers_every_call_to_that_provider_with_503(box: Sandbox) -> None:

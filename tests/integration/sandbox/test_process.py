@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from sandbox.main import PortTakenError, run
-from tests.integration.sandbox.driving import FAL_HEADERS
+from tests.integration.sandbox.driving import EIGHT, FAL_HEADERS
 
 
 def test_the_program_serves_quietly_and_ends_cleanly_on_sigterm() -> None:
@@ -26,7 +26,7 @@ def test_the_program_serves_quietly_and_ends_cleanly_on_sigterm() -> None:
         address = re.search(r"http://127\.0\.0\.1:\d+", first)
         assert address is not None, first
         with httpx.Client(base_url=address[0]) as http:
-            assert http.get("/_sandbox/health").json() == {"status": "ok", "providers": ["replicate", "fal"]}
+            assert http.get("/_sandbox/health").json() == {"status": "ok", "providers": EIGHT}
             body = {"prompt": "a secret cube"}
             assert http.post("/fal/fal-ai/flux/dev", json=body, headers=FAL_HEADERS).status_code == 200
             with pytest.raises(httpx.RemoteProtocolError):

@@ -16,7 +16,7 @@ from cli.supervisor import layout
 from kit import settings, telemetry
 
 COMMANDS = (
-    *("up", "down", "demo", "generate", "trace", "account", "key", "credits", "ledger", "doctor"),
+    *("up", "down", "demo", "generate", "trace", "account", "key", "credits", "ledger", "catalog", "doctor"),
     *("server", "gateway", "worker", "sandbox", "migrate"),
 )
 

@@ -44,6 +44,7 @@ class CreateGenerationRequest(_message.Message):
     PROVIDER_ORDER_FIELD_NUMBER: _builtins.int
     EXTRAS_FIELD_NUMBER: _builtins.int
     DEADLINE_SECONDS_FIELD_NUMBER: _builtins.int
+    CONTENT_POLICY_FAILOVER_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """UUIDv7 made by the caller; the same id again is answered from the record."""
     idempotency_key: _builtins.str
@@ -72,6 +73,8 @@ class CreateGenerationRequest(_message.Message):
     """"fastest" or provider ids joined by commas; empty for the model's default."""
     deadline_seconds: _builtins.int
     """Seconds after which it fails with BSE4002 and is not charged, from 1 to the model's own limit; unset for that limit."""
+    content_policy_failover: _builtins.bool
+    """Whether the next provider is tried when the content policy of one refuses the request."""
     @_builtins.property
     def input_file(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """URLs of input files."""
@@ -99,10 +102,11 @@ class CreateGenerationRequest(_message.Message):
         provider_order: _builtins.str = ...,
         extras: _struct_pb2.Struct | None = ...,
         deadline_seconds: _builtins.int | None = ...,
+        content_policy_failover: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_deadline_seconds", b"_deadline_seconds", "_duration", b"_duration", "_generate_audio", b"_generate_audio", "_output_number", b"_output_number", "deadline_seconds", b"deadline_seconds", "duration", b"duration", "extras", b"extras", "generate_audio", b"generate_audio", "output_number", b"output_number"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_deadline_seconds", b"_deadline_seconds", "_duration", b"_duration", "_generate_audio", b"_generate_audio", "_output_number", b"_output_number", "deadline_seconds", b"deadline_seconds", "duration", b"duration", "extras", b"extras", "generate_audio", b"generate_audio", "idempotency_key", b"idempotency_key", "input_file", b"input_file", "input_file_last_content", b"input_file_last_content", "media", b"media", "model_identifier", b"model_identifier", "output_format", b"output_format", "output_number", b"output_number", "prompt", b"prompt", "provider_order", b"provider_order", "ratio", b"ratio", "request_id", b"request_id", "resolution", b"resolution"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_deadline_seconds", b"_deadline_seconds", "_duration", b"_duration", "_generate_audio", b"_generate_audio", "_output_number", b"_output_number", "content_policy_failover", b"content_policy_failover", "deadline_seconds", b"deadline_seconds", "duration", b"duration", "extras", b"extras", "generate_audio", b"generate_audio", "idempotency_key", b"idempotency_key", "input_file", b"input_file", "input_file_last_content", b"input_file_last_content", "media", b"media", "model_identifier", b"model_identifier", "output_format", b"output_format", "output_number", b"output_number", "prompt", b"prompt", "provider_order", b"provider_order", "ratio", b"ratio", "request_id", b"request_id", "resolution", b"resolution"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__deadline_seconds: _TypeAlias = _typing.Literal["deadline_seconds"]  # noqa: Y015
     _WhichOneofArgType__deadline_seconds: _TypeAlias = _typing.Literal["_deadline_seconds", b"_deadline_seconds"]  # noqa: Y015

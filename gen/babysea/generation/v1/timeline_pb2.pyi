@@ -37,6 +37,8 @@ class _DecisionKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Decision
     """The next provider, after the attempt before ended without an output."""
     DECISION_KIND_CANCEL_SENT: _DecisionKind.ValueType  # 4
     """The provider was told to stop."""
+    DECISION_KIND_POSTPONED: _DecisionKind.ValueType  # 5
+    """A provider of the order was put off, because it had been failing or had asked to be left alone."""
 
 class DecisionKind(_DecisionKind, metaclass=_DecisionKindEnumTypeWrapper):
     """What was decided."""
@@ -51,6 +53,8 @@ DECISION_KIND_FAILED_OVER: DecisionKind.ValueType  # 3
 """The next provider, after the attempt before ended without an output."""
 DECISION_KIND_CANCEL_SENT: DecisionKind.ValueType  # 4
 """The provider was told to stop."""
+DECISION_KIND_POSTPONED: DecisionKind.ValueType  # 5
+"""A provider of the order was put off, because it had been failing or had asked to be left alone."""
 Global___DecisionKind: _TypeAlias = DecisionKind  # noqa: Y015
 
 @_typing.final

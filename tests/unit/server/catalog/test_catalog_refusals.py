@@ -13,6 +13,11 @@ DATA = Path(load_catalog.__code__.co_filename).parent / "data"
 SCHNELL = "models/bfl-flux-schnell.toml"
 VEO = "models/google-veo-3.1-fast.toml"
 MINIMAX = "models/minimax-video-01.toml"
+FLUX2 = "models/bfl-flux-2-pro.toml"
+GEN45 = "models/runway-gen-4.5.toml"
+WAN = "models/wan-3.0-video.toml"
+KLEIN = "models/bfl-flux-2-klein-4b.toml"
+VEO31 = "models/google-veo-3.1.toml"
 
 
 @pytest.mark.parametrize(
@@ -23,8 +28,8 @@ MINIMAX = "models/minimax-video-01.toml"
         ("plans.toml", 'monthly_price = "9"', "monthly_price = 9", "plans.starter.monthly_price must be dollars"),
         ("plans.toml", "in_flight = 2\n", "in_flight = 2\nflights = 2\n", "plans.free.flights is not a key"),
         ("plans.toml", "[plans.free]", "[plans.free", "is not TOML"),
-        ("providers.toml", '"queue_cancel_api"', '"hope"', "fal.cancel_method must be one of"),
-        ("providers.toml", 'jp = "global"', "", "replicate.processing_region.jp is missing"),
+        ("providers.toml", '"queue_cancel_api"', '"hope"', "alibabacloud.cancel_method must be one of"),
+        ("providers.toml", 'jp = "global"', "", "bfl.processing_region.jp is missing"),
         ("providers.toml", "min_poll_seconds = 0.5", "min_poll_seconds = 0", "min_poll_seconds must be more than zero"),
         ("providers.toml", "min_poll_seconds = 0.5", "min_poll_seconds = nan", "min_poll_seconds must be a number"),
         (SCHNELL, 'flat = "0.005"', 'flat = "0"', "rate_card[0].flat must be more than zero"),
@@ -52,6 +57,42 @@ MINIMAX = "models/minimax-video-01.toml"
         (VEO, "durations = [4, 6, 8]", "durations = [4, 6, 8, 10]", "duration.values.10 is missing"),
         (VEO, "durations = [4, 6, 8]", "durations = [8, 4]", "durations must be positive numbers in ascending order"),
         (MINIMAX, "durations = [6]", "durations = [6, 10]", "duration.drop is possible only where"),
+        ("providers.toml", "callbacks = true", "callbacks = false", "bfl.callbacks must be true exactly where"),
+        ("providers.toml", '"webhook_with_polling"', '"polling"', "bfl.delivery_method must be 'webhook_with_polling'"),
+        ("providers.toml", '"https://api.eu.bfl.ai"', '"http://api.eu.bfl.ai"', "bfl.endpoints.eu must be an https URL"),
+        ("providers.toml", '"https://api.eu.bfl.ai"', '"https://api.eu.bfl.ai/"', "bfl.endpoints.eu must be an https URL"),
+        ("providers.toml", 'lookup = "doc"', "", "bfl.sources.lookup is missing"),
+        ("providers.toml", "lookup = true", 'lookup = "yes"', "alibabacloud.lookup must be true or false"),
+        ("providers.toml", 'transfer_mechanism = "unknown"', 'transfer_mechanism = "hope"', "transfer_mechanism must be one of"),
+        ("providers.toml", 'delivery_method = "synchronous"\ncancel_method = ""',
+         'delivery_method = "synchronous"\ncancel_method = "queue_cancel_api"', "cloudflare.cancel_method must be empty"),
+        ("providers.toml", "residency_guaranteed = false\ntransfer_mechanism = \"unknown\"\nlookup = false",
+         "residency_guaranteed = true\ntransfer_mechanism = \"unknown\"\nlookup = false",
+         "bfl.residency_guaranteed cannot be true where a region is processed 'global'"),
+        (FLUX2, "outputs_per_call = 1", "outputs_per_call = 4", "outputs_per_call must be less than the model's own 4"),
+        (FLUX2, "outputs_per_call = 1\n", "", "output_number.drop is possible only where"),
+        (FLUX2, 'to = "input_image", numbered = true', 'to = "input_image"', "input_file.list must be true"),
+        (FLUX2, "numbered = true", "numbered = true, list = true", "input_file.numbered and list exclude each other"),
+        (FLUX2, "{ width = 1024, height = 1024 }", '"square"', "ratio.values must have a table for each value"),
+        (FLUX2, "{ width = 1024, height = 1024 }", "{ prompt = 1024 }", "say the native parameter 'prompt' twice"),
+        (FLUX2, 'formats = ["png", "jpg"]', 'formats = ["gif"]', "provider[2].formats holds 'gif', which the model does not"),
+        (FLUX2, 'formats = ["png", "jpg"]', 'formats = ["png", "jpg", "webp"]', "formats holds everything that the model has"),
+        (FLUX2, 'source = "doc"', 'source = "rumour"', "provider[0].upstream.source must be one of"),
+        (FLUX2, 'input_file = { to = "image_urls", list = true }', "input_file = { drop = true }",
+         "provider[2].path_with_files is of no use"),
+        (FLUX2, 'path = "flux-2-pro"', 'path = "https://x"', 'path must look like "owner/model"'),
+        (FLUX2, 'to = "aspect_ratio"', 'to = "aspect ratio"', "ratio.to must be a parameter's name"),
+        (GEN45, "durations = [5, 10]", "durations = [5, 11]", "provider[1].durations holds '11', which the model does not"),
+        (GEN45, "prompt_max = 1000", "prompt_max = 0", "provider[0].prompt_max must be a whole number"),
+        (GEN45, "durations = [5, 10]", "outputs_per_call = 1", "outputs_per_call is needless"),
+        (WAN, 'input_file = { to = "@input_file" }', "input_file = { drop = true }",
+         "fields.input_file_last_content needs a provider that takes a first frame too"),
+        (WAN, '"parameters.watermark" = false', "parameters = { watermark = false }",
+         "say the native parameter 'parameters.ratio' twice"),
+        (WAN, '{ 480p = "0.05", 720p = "0.1"', '{ 720p = "0.1"', "provider[0].upstream.tiers.480p is missing"),
+        (KLEIN, 'formats = ["jpg"]\n', "", "output_format.drop is possible only where"),
+        (VEO31, 'format = "{}s"', 'format = "s"', 'duration.format must hold "{}" once'),
+        (VEO31, 'format = "{}s"', 'format = "{0}s"', 'duration.format must hold "{}" once'),
     ],
 )  # fmt: skip
 def test_a_wrong_file_is_named_with_its_key(tmp_path: Path, file: str, old: str, new: str, said: str) -> None:

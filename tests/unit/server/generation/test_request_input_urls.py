@@ -46,6 +46,17 @@ def test_public_urls_are_good(url: str) -> None:
         "http://[::ffff:127.0.0.1]/a",
         "http://[64:ff9b::7f00:1]/a",
         "http://[2002:7f00:1::]/a",
+        "http://192.0.0.8/a",
+        "http://192.88.99.1/a",
+        "http://198.18.0.1/a",
+        "http://[::7f00:1]/a",
+        "http://[64:ff9b:1::1]/a",
+        "http://[2001::1]/a",
+        "http://[2002:808:808::]/a",
+        "http://[3fff::1]/a",
+        "http://[5f00::1]/a",
+        "http://[fec0::1]/a",
+        "http://[ff02::1]/a",
     ],
 )
 def test_private_hosts_are_refused_unless_allowed(url: str) -> None:

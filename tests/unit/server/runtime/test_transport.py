@@ -50,6 +50,8 @@ def test_production_with_every_hop_encrypted_starts() -> None:
         ("storage_url", "s3://outputs?endpoint=HTTP://word.example"),
         ("replicate_base_url", "http://word.example"),
         ("fal_base_url", "http://word.example"),
+        ("bfl_base_url", "http://word.example"),
+        ("callback_base_url", "http://word.example"),
         ("otlp_endpoint", "http://word.example:4317"),
         ("smtp_url", "http://word.example"),
     ],

@@ -1,0 +1,1 @@
+"""What each provider serves: one file per provider. Data, not code."""

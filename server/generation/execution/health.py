@@ -1,0 +1,59 @@
+"""How the providers are doing, as this worker sees it: which one is chosen next, and who is told when an account is out."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from opentelemetry.metrics import get_meter
+
+from server.generation.execution.work import Work
+from server.providers.protocol import Fault
+from server.routing.breakers import Breakers
+
+_opened = get_meter("babysea").create_counter(
+    "babysea.provider.account_out",
+    description="How often our account at an inference provider was found unusable.",
+)
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Choice:
+    """Who is tried next."""
+
+    provider: str
+    postponed: tuple[str, ...] = ()
+    """Providers that stood before it and are put off, because their breakers are open."""
+
+
+class ProviderHealth:
+    """The breakers, told in the executor's words."""
+
+    def __init__(self, breakers: Breakers) -> None:
+        self.breakers = breakers
+
+    def choose(self, work: Work) -> Choice | None:
+        """The provider of the next attempt; None when every one of the order was tried."""
+        remaining = work.untried
+        if not remaining:
+            return None
+        first = self.breakers.ordered(remaining, work.model.identifier)[0]
+        return Choice(first, remaining[: remaining.index(first)])
+
+    def began(self, work: Work, provider: str) -> None:
+        """A request goes out."""
+        self.breakers.began(provider, work.model.identifier)
+
+    def delivered(self, work: Work, provider: str) -> None:
+        """Its outputs are good."""
+        self.breakers.succeeded(provider, work.model.identifier)
+
+    def failed(self, work: Work, provider: str, fault: Fault) -> None:
+        """It ended by a fault."""
+        if self.breakers.failed(provider, work.model.identifier, fault):
+            _opened.add(1, {"babysea.provider": provider})
+            _log.error(
+                "our account at an inference provider cannot be used; check its credential and its credit",
+                extra={"facts": {"provider": provider, "http_status": fault.http_status}},
+            )

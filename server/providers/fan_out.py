@@ -1,0 +1,175 @@
+"""One attempt of several calls, for providers whose calls make fewer outputs than a request may ask for.
+
+Every call is made once, all at the same time. What some of them deliver is delivered and charged; the rest is not. So an
+attempt never grows: a call without an answer is not repeated, it is only missing from what is delivered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+from server.catalog.types import ProviderInfo
+from server.providers import faults
+from server.providers.protocol import (
+    Accepted,
+    Adapter,
+    CallbackFacts,
+    CanceledUpstream,
+    CancelOutcome,
+    Done,
+    Failed,
+    Fault,
+    FaultKind,
+    Finished,
+    Job,
+    Lost,
+    NotSent,
+    Pending,
+    Progress,
+    ProviderRef,
+    ProviderUnreachable,
+    Refused,
+    Submission,
+    Unknown,
+)
+
+_WORSE_FOR_EVERYBODY = (FaultKind.CONTENT_POLICY, FaultKind.REQUEST)
+_CANCEL_ORDER = (
+    CancelOutcome.FAILED,
+    CancelOutcome.NOT_SUPPORTED,
+    CancelOutcome.SENT_UNCONFIRMED,
+    CancelOutcome.ALREADY_FINAL,
+    CancelOutcome.SENT_CONFIRMED,
+)
+"""The first of these that is said of any part is said of all. A part that ended before the cancel may be billed and have
+an output, so that only parts that all stopped are a job that stopped."""
+_UNREACHABLE_SECONDS = 5.0
+_log = logging.getLogger(__name__)
+
+
+class FanOut:
+    """An adapter around another one, which splits an attempt where that is needed and else only passes it on."""
+
+    def __init__(self, adapter: Adapter) -> None:
+        self._adapter = adapter
+
+    @property
+    def capabilities(self) -> ProviderInfo:
+        """What the catalog says about the provider."""
+        return self._adapter.capabilities
+
+    async def submit(self, job: Job) -> Submission:
+        """Asks for all outputs of the request, in as few calls as the provider allows."""
+        shares = shares_of(job.request.output_number, job.provider_model.outputs_per_call)
+        if len(shares) == 1:
+            return await self._adapter.submit(replace(job, outputs=shares[0]))
+        calls = (self._submit_part(replace(job, outputs=share)) for share in shares)
+        return _together(await asyncio.gather(*calls))
+
+    async def poll(self, ref: ProviderRef) -> Progress:
+        """Where the job stands; one of several parts is over when all of them are.
+
+        Raises:
+            ProviderUnreachable: none of them gave a usable answer.
+        """
+        if not ref.parts:
+            return await self._adapter.poll(ref)
+        return _joined(await asyncio.gather(*(self._poll_part(part) for part in ref.parts)))
+
+    async def cancel(self, ref: ProviderRef) -> CancelOutcome:
+        """Asks to stop every part."""
+        if not ref.parts:
+            return await self._adapter.cancel(ref)
+        outcomes = await asyncio.gather(*(self._adapter.cancel(part) for part in ref.parts))
+        return min(outcomes, key=_CANCEL_ORDER.index)
+
+    async def find(self, job: Job, since: datetime) -> tuple[ProviderRef, ...] | None:
+        """Jobs that look like this one; None also for one of several parts, which cannot be told apart."""
+        if len(shares_of(job.request.output_number, job.provider_model.outputs_per_call)) > 1:
+            return None
+        return await self._adapter.find(replace(job, outputs=job.request.output_number), since)
+
+    async def verify_callback(self, headers: Mapping[str, str], body: bytes, secret: str) -> CallbackFacts:
+        """What a report is about.
+
+        Raises:
+            CallbackRefused, ProviderUnreachable: as the adapter does.
+        """
+        return await self._adapter.verify_callback(headers, body, secret)
+
+    async def _submit_part(self, job: Job) -> Submission:
+        try:
+            return await self._adapter.submit(job)
+        except Exception:  # noqa: BLE001 - logged, and counted as unknown
+            # A fault of ours. It must not take the answers of the other calls along, which are billed.
+            _log.exception("a call of several failed")
+            return Unknown(faults.submit_unknown(self._adapter.capabilities.name))
+
+    async def _poll_part(self, part: ProviderRef) -> Progress | ProviderUnreachable:
+        try:
+            return await self._adapter.poll(part)
+        except ProviderUnreachable as error:
+            return error
+
+
+def shares_of(outputs: int, per_call: int) -> tuple[int, ...]:
+    """How many outputs each call asks for; `per_call` 0 puts no limit to a call."""
+    if per_call <= 0 or outputs <= per_call:
+        return (outputs,)
+    whole, rest = divmod(outputs, per_call)
+    return (per_call,) * whole + ((rest,) if rest else ())
+
+
+def _together(answers: Sequence[Submission]) -> Submission:
+    # A provider either names jobs or does them while it is asked; should it do both, a finished part is still polled.
+    going = [answer.ref for answer in answers if isinstance(answer, Accepted | Done)]
+    done = [answer.finished for answer in answers if isinstance(answer, Done)]
+    if going:
+        ref = ProviderRef(going[0].job_id, {}, tuple(going))
+        return Done(ref, _finished(done)) if len(done) == len(going) else Accepted(ref)
+    unknown = next((answer for answer in answers if isinstance(answer, Unknown)), None)
+    if unknown is not None:
+        return unknown
+    refused = [answer for answer in answers if isinstance(answer, Refused)]
+    if refused:
+        return Refused(_gravest([answer.fault for answer in refused]))
+    return next(answer for answer in answers if isinstance(answer, NotSent))
+
+
+def _joined(states: Sequence[Progress | ProviderUnreachable]) -> Progress:
+    unreachable = [state for state in states if isinstance(state, ProviderUnreachable)]
+    if len(unreachable) == len(states):
+        raise unreachable[0]
+    finished = [state for state in states if isinstance(state, Finished)]
+    ready = _finished(finished) if finished else None
+    waits = [state.retry_after for state in states if isinstance(state, Pending)]
+    waits += [_UNREACHABLE_SECONDS] if unreachable else []
+    if waits:
+        return Pending(max(waits), ready)
+    if ready is not None:
+        return ready
+    failed = [state.fault for state in states if isinstance(state, Failed)]
+    if failed:
+        return Failed(_gravest(failed))
+    lost = next((state for state in states if isinstance(state, Lost)), None)
+    return lost or CanceledUpstream()
+
+
+def _finished(parts: Sequence[Finished]) -> Finished:
+    costs = [part.cost_micros for part in parts]
+    times = [part.run_seconds for part in parts if part.run_seconds is not None]
+    known = [cost for cost in costs if cost is not None]
+    return Finished(
+        tuple(output for part in parts for output in part.outputs),
+        run_seconds=max(times) if times else None,
+        cost_micros=sum(known) if len(known) == len(costs) else None,
+    )
+
+
+def _gravest(faults: Sequence[Fault]) -> Fault:
+    """The fault that decides: one of the request itself, where there is any."""
+    return next((fault for fault in faults if fault.kind in _WORSE_FOR_EVERYBODY), faults[0])

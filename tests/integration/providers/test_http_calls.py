@@ -1,0 +1,95 @@
+"""What a provider's calls can carry: other credentials, forms, files as answers, a time and a size of their own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from pydantic import SecretStr
+
+from server.providers.http import MAX_ANSWER_BYTES, FormPart, NoAnswer, ProviderHttp
+from tests.integration.providers.outside import canned, reply
+
+_JSON = "content-type: application/json"
+
+
+@asynccontextmanager
+async def _http(url: str, **options: str) -> AsyncIterator[ProviderHttp]:
+    http = ProviderHttp(
+        "bfl",
+        url,
+        "",
+        SecretStr("secret"),
+        header="x-key",
+        extra_headers={"X-Version": "2024"},
+        own_domain=options.get("own_domain", ""),
+    )
+    try:
+        yield http
+    finally:
+        await http.aclose()
+
+
+async def test_a_credential_goes_into_the_header_that_the_provider_wants() -> None:
+    async with canned(reply("200 OK", b"{}", _JSON)) as (url, seen), _http(url) as http:
+        await http.call("poll", "GET", "v1/x")
+    head = seen[0].decode().lower()
+    assert "x-key: secret\r\n" in head
+    assert "x-version: 2024\r\n" in head
+    assert "authorization" not in head
+
+
+async def test_a_form_has_its_values_and_files_in_their_order() -> None:
+    async with canned(reply("200 OK", b"{}", _JSON)) as (url, seen), _http(url) as http:
+        parts = [FormPart("prompt", "a cube"), FormPart("image[]", b"\x89PNG", "1.png", "image/png")]
+        await http.call("submit", "POST", "v1/x", form=parts)
+    text = seen[0].decode("latin-1")
+    assert "content-type: multipart/form-data; boundary=" in text.lower()
+    assert text.index('name="prompt"\r\n\r\na cube') < text.index('name="image[]"; filename="1.png"')
+    assert "Content-Type: image/png\r\n\r\n\x89PNG" in text
+
+
+async def test_an_answer_that_is_a_file_comes_as_its_bytes() -> None:
+    async with (
+        canned(reply("200 OK", b"\xff\xd8\xff", "content-type: image/jpeg")) as (url, _),
+        _http(url) as http,
+    ):
+        answer = await http.call("submit", "POST", "v1/x", content={})
+    assert (answer.content, answer.body) == (b"\xff\xd8\xff", None)
+
+
+async def test_only_a_call_that_asks_for_a_long_answer_gets_one() -> None:
+    long = b'{"data": "' + b"x" * MAX_ANSWER_BYTES + b'"}'
+    async with canned(reply("200 OK", long, _JSON)) as (url, _), _http(url) as http:
+        with pytest.raises(NoAnswer):
+            await http.call("submit", "POST", "v1/x", content={})
+        answer = await http.call("submit", "POST", "v1/x", content={}, answer_bytes=2 * MAX_ANSWER_BYTES)
+    assert len(answer.text("data")) == MAX_ANSWER_BYTES
+
+
+async def test_a_call_may_have_a_time_of_its_own() -> None:
+    short = b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\n{"
+    async with canned(short) as (url, _), _http(url) as http:
+        with pytest.raises(NoAnswer):
+            await http.call("submit", "POST", "v1/x", content={}, seconds=0.2)
+
+
+@pytest.mark.parametrize(
+    ("url", "ours"),
+    [
+        ("https://api.us1.bfl.ai/v1/get_result?id=1", True),
+        ("https://bfl.ai/x", True),
+        ("http://api.us1.bfl.ai/x", False),
+        ("https://api.us1.bfl.ai:8443/x", False),
+        ("https://evilbfl.ai/x", False),
+        ("https://bfl.ai.evil.example/x", False),
+        ("https://user@api.bfl.ai/x", False),
+        ("https://api.bfl.ai\\@evil.example/x", False),
+    ],
+)
+async def test_only_hosts_of_the_providers_own_domain_see_its_credential(url: str, ours: bool) -> None:
+    async with _http("https://api.us.bfl.ai", own_domain="bfl.ai") as http:
+        assert http.is_ours(url) is ours
+    async with _http("https://api.us.bfl.ai") as http:
+        assert not http.is_ours(url)

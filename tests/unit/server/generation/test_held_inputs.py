@@ -1,0 +1,124 @@
+"""Fetched input files stay exactly as long as somebody needs them."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+from uuid import UUID
+
+import pytest
+
+from babysea.common.v1 import error_reason_pb2 as reasons
+from server.generation.execution.inputs import HeldInputs, Inputs
+from server.providers.inputs import InputFetcher, InputRefused
+from server.providers.protocol import Fault, FaultKind, InputFile
+from server.runtime.leases import Job
+
+GENERATION = UUID("01935000-0000-7000-8000-000000000002")
+FIRST, SECOND = Job(GENERATION, 1, 1), Job(GENERATION, 2, 2)
+
+
+@dataclass
+class Host:
+    """Stands for every file host: a name that begins with "bad" is refused, one with "slow" never comes."""
+
+    folder: Path
+    asked: int = 0
+
+    async def fetch(self, url: str, _limits: object) -> InputFile:
+        self.asked += 1
+        path = self.folder / f"{self.asked}"
+        path.write_bytes(url.encode())
+        if "slow" in url:
+            try:
+                await asyncio.Event().wait()
+            finally:
+                path.unlink()
+        if "bad" in url:
+            path.unlink()
+            raise InputRefused(reasons.ERROR_REASON_FILE_LOAD_ERROR, url)
+        return InputFile(path, "image/png", url=url)
+
+
+def work(job: Job, *urls: str, last: str = "") -> Any:
+    return SimpleNamespace(job=job, request=SimpleNamespace(input_file=urls, input_file_last_content=last))
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Host:
+    return Host(tmp_path)
+
+
+@pytest.fixture
+def inputs(host: Host) -> Inputs:
+    return Inputs(cast("InputFetcher", host))
+
+
+def left(host: Host) -> int:
+    return len(list(host.folder.iterdir()))
+
+
+async def prepared(inputs: Inputs, job: Job, *urls: str, last: str = "") -> HeldInputs:
+    held = await inputs.prepare(work(job, *urls, last=last))
+    assert isinstance(held, HeldInputs)
+    return held
+
+
+async def test_a_request_without_files_asks_nobody(inputs: Inputs, host: Host) -> None:
+    assert (await prepared(inputs, FIRST)).files == ()
+    assert host.asked == 0
+
+
+async def test_a_claim_fetches_once_in_order_and_its_end_removes_the_files(
+    inputs: Inputs, host: Host
+) -> None:
+    held = await prepared(inputs, FIRST, "a", "b", last="z")
+    assert [file.url for file in held.files] == ["a", "b"]
+    assert await prepared(inputs, FIRST, "a", "b", last="z") is held
+    assert (host.asked, left(host)) == (3, 3)
+    inputs.forget(FIRST)
+    assert left(host) == 0
+    inputs.forget(FIRST)
+
+
+async def test_a_call_that_outlives_its_step_keeps_the_files(inputs: Inputs, host: Host) -> None:
+    held = await prepared(inputs, FIRST, "a")
+    held.hold()
+    inputs.forget(FIRST)
+    assert left(host) == 1
+    held.release()
+    assert left(host) == 0
+
+
+async def test_the_end_of_a_lost_claim_takes_nothing_from_the_next_one(inputs: Inputs, host: Host) -> None:
+    await prepared(inputs, FIRST, "a")
+    await prepared(inputs, SECOND, "a")
+    inputs.forget(FIRST)
+    assert left(host) == 1
+    inputs.forget(SECOND)
+    assert left(host) == 0
+
+
+async def test_the_first_bad_file_is_the_fault_and_no_other_is_kept(inputs: Inputs, host: Host) -> None:
+    fault = await inputs.prepare(work(FIRST, "a", "bad 1", "bad 2", last="z"))
+    assert fault == Fault(FaultKind.REQUEST, reasons.ERROR_REASON_FILE_LOAD_ERROR, "bad 1")
+    assert left(host) == 0
+    inputs.forget(FIRST)
+
+
+async def test_a_bad_last_frame_is_a_fault_too(inputs: Inputs, host: Host) -> None:
+    assert isinstance(await inputs.prepare(work(FIRST, "a", last="bad")), Fault)
+    assert left(host) == 0
+
+
+async def test_a_canceled_step_leaves_no_file(inputs: Inputs, host: Host) -> None:
+    step = asyncio.create_task(inputs.prepare(work(FIRST, "a", "slow")))
+    while host.asked < 2:
+        await asyncio.sleep(0)
+    step.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await step
+    assert left(host) == 0

@@ -1,0 +1,95 @@
+"""What a provider cannot serve is known before anything is sent, and refused where nobody else could."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from babysea.generation.v1.generation_service_pb2 import CreateGenerationRequest
+from server.catalog import load_catalog
+from server.catalog.types import FieldMap, ProviderModel
+from server.generation.request import GenerationRequest, normalise
+from server.providers.serving import served_by_none, why_not
+
+_CATALOG = load_catalog()
+_VIDEO = _CATALOG.model("google/veo-3.1-fast")
+_FILE = "https://files.example/first.png"
+_DROPPED = FieldMap("", {})
+_SAID = FieldMap("@x", {})
+
+
+def _request(**changes: Any) -> GenerationRequest:
+    message = CreateGenerationRequest(
+        model_identifier=_VIDEO.identifier,
+        media=_VIDEO.media_value,
+        prompt="a red cube",
+        duration=_VIDEO.durations[0],
+    )
+    return replace(normalise(_CATALOG, message), **{"generate_audio": False, **changes})
+
+
+def _provider(**changes: Any) -> ProviderModel:
+    said = dict.fromkeys(("input_file", "input_file_last_content", "generate_audio"), _SAID)
+    everything: dict[str, Any] = {
+        "fields": {**_VIDEO.providers[0].fields, **said},
+        "input_file_max": None,
+        **dict.fromkeys(("ratios", "formats", "durations", "resolutions")),
+    }
+    return replace(_VIDEO.providers[0], **{**everything, **changes})
+
+
+def test_a_provider_without_limits_serves_whatever_the_model_allows() -> None:
+    full = _request(input_file=(_FILE,), input_file_last_content=_FILE, generate_audio=True)
+    assert why_not(_provider(), full) is None
+
+
+@pytest.mark.parametrize(
+    ("field", "limits", "asked"),
+    [
+        ("ratio", {"ratios": ("1:2",)}, {}),
+        ("output_format", {"formats": ("none",)}, {}),
+        ("duration", {"durations": (99.0,)}, {}),
+        ("resolution", {"resolutions": ("8k",)}, {"resolution": "720p"}),
+        ("input_file", {"input_file_max": 1}, {"input_file": (_FILE, _FILE)}),
+        ("input_file", {"fields": {"input_file": _DROPPED}}, {"input_file": (_FILE,)}),
+        ("input_file_last_content", {"fields": {}}, {"input_file_last_content": _FILE}),
+        ("generate_audio", {"fields": {"generate_audio": _DROPPED}}, {"generate_audio": True}),
+    ],
+)
+def test_each_limit_is_told_in_one_sentence_and_names_its_field(
+    field: str, limits: dict[str, Any], asked: dict[str, Any]
+) -> None:
+    request, provider = _request(**asked), _provider(**limits)
+    sentence = why_not(provider, request)
+    assert sentence is not None
+    assert sentence.endswith(".")
+    assert _FILE not in sentence
+    model = replace(_VIDEO, providers=(provider,))
+    unserved = served_by_none(model, [provider.provider_id], request)
+    assert unserved is not None
+    assert unserved.field == field
+
+
+def test_what_is_not_asked_for_is_no_reason() -> None:
+    silent = _provider(fields={}, input_file_max=0)
+    assert why_not(silent, _request()) is None
+    assert why_not(silent, _request(generate_audio=None)) is None
+
+
+def test_one_provider_of_the_order_that_serves_it_is_enough() -> None:
+    cannot = replace(_provider(durations=(99.0,)), provider_id="fal")
+    can = replace(_provider(), provider_id="replicate")
+    model = replace(_VIDEO, providers=(cannot, can))
+    assert served_by_none(model, ["fal", "replicate"], _request()) is None
+    assert served_by_none(model, ["fal"], _request()) is not None
+
+
+def test_the_field_that_all_lack_is_named_before_another() -> None:
+    one = replace(_provider(ratios=("1:2",), durations=(99.0,)), provider_id="fal")
+    two = replace(_provider(durations=(98.0,)), provider_id="replicate")
+    model = replace(_VIDEO, providers=(one, two))
+    unserved = served_by_none(model, ["fal", "replicate"], _request())
+    assert unserved is not None
+    assert unserved.field == "duration"
