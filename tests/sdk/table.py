@@ -42,7 +42,9 @@ HEADERS: Mapping[str, tuple[str, ...]] = {
 """Headers without which the provider does not do what was asked; elsewhere it is the credential alone."""
 
 _SAME_ID = re.compile(r"(?:cgt-)?[0-9a-f]{8}-[0-9a-f-]{27}|(?<=/predictions/)[a-z0-9]{20,}")
-_SECRET = re.compile(r"sk-(sdk|ours)|r8_(sdk|ours)|key_(sdk|ours)|ark-(sdk|ours)|cf-(sdk|ours)|bfl-(sdk|ours)")
+_SECRET = re.compile(
+    r"sk-(sdk|ours)|r8_(sdk|ours)|key_(sdk|ours)|ark-(sdk|ours)|cf-(sdk|ours)|bfl-(sdk|ours)"
+)
 
 
 @dataclass(frozen=True)
@@ -73,7 +75,9 @@ def _principal(
     seen: list[Seen], player: str, provider: str, operation: str, like: Seen | None = None
 ) -> Seen | None:
     """The request that the step is about: its last one, of the same method and path where there is one."""
-    mine = [each for each in seen if (each.player, each.provider, each.operation) == (player, provider, operation)]
+    mine = [
+        each for each in seen if (each.player, each.provider, each.operation) == (player, provider, operation)
+    ]
     if like is not None:
         mine = [each for each in mine if _what(each) == _what(like)] or mine
     return mine[-1] if mine else None

@@ -183,7 +183,9 @@ async def command(stack: Path, *arguments: str, **environment: str) -> None:
     Raises:
         NotInTimeError: it failed.
     """
-    done = await asyncio.to_thread(lambda: babysea("--data-dir", str(stack), *arguments, **environment))
+    done = await asyncio.to_thread(
+        lambda: babysea("--data-dir", str(stack), *arguments, seconds=110.0, **environment)
+    )
     if done.returncode != 0:
         raise NotInTimeError(f"babysea {arguments[0]} failed: {done.stderr.strip()}")
 
@@ -215,5 +217,3 @@ async def until(look: Callable[[], Awaitable[_T | None]], what: str, seconds: fl
         if time.monotonic() > end:
             raise NotInTimeError(f"waited {seconds:.0f} s for {what}")
         await asyncio.sleep(_LOOK_SECONDS)
-
-

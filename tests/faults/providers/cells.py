@@ -149,7 +149,9 @@ CELLS: tuple[Cell, ...] = (
     _over("M05", "503", "bfl", "bfl/flux-2-flex", "replicate", "[[outage@bfl]]"),
     _over("M05", "503", "cloudflare", "bfl/flux-2-klein-9b", "replicate", "[[outage@cloudflare]]"),
     _over("M05", "503", "runway", "runway/gen-4-image", "replicate", "[[outage@runway]]"),
-    _own("M06", "hangs, found in list", "replicate", "google/imagen-4-fast", "fal", "[[hang@replicate=40000]]"),
+    _own(
+        "M06", "hangs, found in list", "replicate", "google/imagen-4-fast", "fal", "[[hang@replicate=40000]]"
+    ),
     _end(
         *("M06", "hangs, deadline", "openai", "gpt/image-2", "fal", "[[hang@openai=40000]]"),
         jobs={"openai": 1},
@@ -157,13 +159,17 @@ CELLS: tuple[Cell, ...] = (
         body=_SHORT,
         after="BSE4008",
     ),
-    _end("M07", "400, invalid input", "byteplus", "bytedance/seedance-1.5-pro", "fal", "[[invalid@byteplus]]"),
+    _end(
+        "M07", "400, invalid input", "byteplus", "bytedance/seedance-1.5-pro", "fal", "[[invalid@byteplus]]"
+    ),
     _end("M07", "400, invalid input", "cloudflare", "google/veo-3.1", "fal", "[[invalid@cloudflare]]"),
     _end(
         *("M08", "moderated, in the task", "alibabacloud", "wan/2.6-t2i", "fal", "[[moderate@alibaba=task]]"),
         jobs={"alibabacloud": 1},
     ),
-    _end("M08", "moderated, at submit", "openai", "gpt/image-1-mini", "replicate", "[[moderate@openai=submit]]"),
+    _end(
+        "M08", "moderated, at submit", "openai", "gpt/image-1-mini", "replicate", "[[moderate@openai=submit]]"
+    ),
     _both(
         *("M08", "moderated, opted in", "replicate", "google/nano-banana", "fal", "[[moderate@replicate]]"),
         body={"generation_content_policy_failover": True},
@@ -173,7 +179,14 @@ CELLS: tuple[Cell, ...] = (
     _own("M11", "report comes twice", "replicate", "qwen/image", "fal", "[[callback@replicate=twice]]"),
     _own("M11", "report comes twice", "bfl", "bfl/flux-kontext-max", "replicate", "[[callback@bfl=twice]]"),
     _both("M12", "success after failure", "fal", "bfl/flux-dev", "replicate", "[[late@fal=2500]]"),
-    _both("M12", "success after failure", "byteplus", "bytedance/seedance-1-pro-fast", "fal", "[[late@byteplus=2500]]"),
+    _both(
+        "M12",
+        "success after failure",
+        "byteplus",
+        "bytedance/seedance-1-pro-fast",
+        "fal",
+        "[[late@byteplus=2500]]",
+    ),
     _end(
         *("M12", "success after cancel", "replicate", "ideogram/v3-turbo", "", "[[ignorecancel]]"),
         ends="canceled",
@@ -199,13 +212,29 @@ CELLS: tuple[Cell, ...] = (
     ),
     _own("M13", "forged report", "replicate", "google/nano-banana-2", "fal", "[[callback@replicate=forged]]"),
     _own("M13", "stale report", "fal", "google/nano-banana-pro", "replicate", "[[callback@fal=stale]]"),
-    _own("M13", "reports out of order", "bfl", "bfl/flux-2-klein-4b", "replicate", "[[callback@bfl=reordered]]"),
+    _own(
+        "M13", "reports out of order", "bfl", "bfl/flux-2-klein-4b", "replicate", "[[callback@bfl=reordered]]"
+    ),
     _both(
-        *("M14", "output expired", "replicate", "bytedance/seedream-5-lite", "fal", "[[output@replicate=expired]]"),
+        *(
+            "M14",
+            "output expired",
+            "replicate",
+            "bytedance/seedream-5-lite",
+            "fal",
+            "[[output@replicate=expired]]",
+        ),
         wasted=("replicate",),
     ),
     _both(
-        *("M14", "output missing", "byteplus", "bytedance/seedream-4", "fal", "[[output@byteplus=missing]]"),
+        *(
+            "M14",
+            "output missing",
+            "byteplus",
+            "bytedance/seedream-4",
+            "replicate",
+            "[[output@byteplus=missing]]",
+        ),
         wasted=("byteplus",),
     ),
     _both(
@@ -251,7 +280,14 @@ CELLS: tuple[Cell, ...] = (
         exact_cost=True,
         body={"generation_duration": 5},
     ),
-    _own("M17", "costs 2.5 times as much", "cloudflare", "bfl/flux-2-klein-4b", "replicate", "[[cost@cloudflare=2.5]]"),
+    _own(
+        "M17",
+        "costs 2.5 times as much",
+        "cloudflare",
+        "bfl/flux-2-klein-4b",
+        "replicate",
+        "[[cost@cloudflare=2.5]]",
+    ),
 )
 """Every fault that a prompt can ask for."""
 

@@ -50,7 +50,9 @@ async def _play(live: Live, cell: Cell, mark: int) -> Result:
     if back < 2:
         found.append("the provider was not used again")
     found += [f"the audit found {finding}" for finding in await live.audit()]
-    outcome = f"{in_vain} of {during} met it while it was out; used again after {time.monotonic() - began:.0f} s"
+    outcome = (
+        f"{in_vain} of {during} met it while it was out; used again after {time.monotonic() - began:.0f} s"
+    )
     return Result(cell, time.monotonic() - began, outcome, tuple(found))
 
 
@@ -60,6 +62,7 @@ async def _one(live: Live, customer: Customer, cell: Cell, mark: int) -> tuple[l
         return [], f"was refused: {created.body['error']['message']}"
     record = await live.ended(customer, created.generation_id)
     tried = await live.rows(
-        "select provider from generation.attempt where generation_id = $1 order by ordinal", created.generation_id
+        "select provider from generation.attempt where generation_id = $1 order by ordinal",
+        created.generation_id,
     )
     return [attempt["provider"] for attempt in tried], str(record["generation_status"])

@@ -70,7 +70,9 @@ def body_of(cell: Cell, mark: int) -> dict[str, object]:
         f"generation_{name}": value
         for name in ("ratio", "output_format", "duration", "resolution")
         if offers[0].get(name)
-        for value in [next((one for one in offers[0][name] if all(one in each[name] for each in offers)), None)]
+        for value in [
+            next((one for one in offers[0][name] if all(one in each[name] for each in offers)), None)
+        ]
         if value is not None
     }
     prompt = f"a lighthouse {cell.token}[[slow={cell.slow * 1000 + mark}]]"

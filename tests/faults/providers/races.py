@@ -37,7 +37,7 @@ async def play_all(live: Live, races: int) -> list[Result]:
 async def _play(live: Live, cell: Cell, races: int) -> Result:
     began = time.monotonic()
     customer = await live.customer(CREDIT)
-    dice = random.Random(f"{cell.provider} {races}")  # noqa: S311 - must be repeatable
+    dice = random.Random(f"{cell.provider} {races}")
     room = asyncio.Semaphore(_AT_ONCE)
 
     aim = _FIRST_SECONDS
