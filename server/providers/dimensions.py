@@ -11,6 +11,7 @@ _MOST_SEGMENTS = 1000
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _JPEG_ALONE = frozenset({0x01, *range(0xD0, 0xD8)})
 _JPEG_SCAN, _JPEG_END = 0xDA, 0xD9
+_RATIO_TOLERANCE = 1.15
 
 
 def dimensions(path: Path, content_type: str) -> tuple[int, int] | None:
@@ -22,6 +23,16 @@ def dimensions(path: Path, content_type: str) -> tuple[int, int] | None:
         except (struct.error, _BrokenError):
             return None
     return (width, height) if width and height else None
+
+
+def has_ratio(size: tuple[int, int], ratio: str) -> bool:
+    """Whether a picture of that size is about as wide and as high as a ratio such as "16:9" says; other words say nothing."""
+    width, separator, height = ratio.partition(":")
+    if not separator or not (width.isdecimal() and height.isdecimal()):
+        return True
+    # Models draw in steps of 16 to 64 pixels and have favourite sizes: few of them meet a ratio exactly.
+    off = size[0] * int(height) / (size[1] * int(width))
+    return 1 / _RATIO_TOLERANCE <= off <= _RATIO_TOLERANCE
 
 
 class _BrokenError(Exception):

@@ -44,27 +44,28 @@ class Players:
     def __init__(self, url: str, folder: Path) -> None:
         self._url = url
         self._folder = folder
+        self._operation = ""
         self._catalog: Catalog = load_catalog()
         self._http = httpx.Client(base_url=url, timeout=10, trust_env=False)
 
     async def play(self) -> list[tuple[str, str, str]]:
         """Everything; what went wrong, as provider, operation and reason."""
         wrong = []
-        providers = open_providers(_settings(self._url), self._catalog)
+        providers = open_providers(sandboxed(self._url), self._catalog)
         try:
             for provider_id in sorted(self._catalog.providers):
-                operation = "?"
                 try:
-                    async for operation in self._steps(providers, provider_id):
-                        pass
+                    await self._play(providers, provider_id)
                 except Exception as error:  # noqa: BLE001 - said in the table, and the next adapter is asked
-                    wrong.append((provider_id, operation, f"{type(error).__name__}: {str(error)[:150]}"))
+                    wrong.append(
+                        (provider_id, self._operation, f"{type(error).__name__}: {str(error)[:150]}")
+                    )
         finally:
             await providers.aclose()
             self._http.close()
         return wrong
 
-    async def _steps(self, providers: Providers, provider_id: str) -> Any:
+    async def _play(self, providers: Providers, provider_id: str) -> None:
         adapter = providers.get(provider_id)
         if adapter is None:
             raise LookupError("no adapter is configured")
@@ -72,7 +73,6 @@ class Players:
         ref, first = None, None
         for operation, model, fields in CREATES[provider_id]:
             self._step(provider_id, operation)
-            yield operation
             job = self._job(provider_id, model, **fields)
             submission = await adapter.submit(job)
             if not isinstance(submission, Accepted | Done):
@@ -82,20 +82,16 @@ class Players:
         if ref is None or first is None:
             return
         self._step(provider_id, "poll")
-        yield "poll"
         await _finished(adapter, ref)
         job, model, fields = first
         self._step(provider_id, "list")
-        yield "list"
         await adapter.find(job, began)
         self._step(provider_id, "cancel")
-        yield "cancel"
         submission = await adapter.submit(self._job(provider_id, model, **fields | {"prompt": SLOW}))
         assert isinstance(submission, Accepted), submission
         await adapter.cancel(submission.ref)
         if provider_id == "replicate":
             self._step(provider_id, "webhook secret")
-            yield "webhook secret"
             await self._report(adapter)
 
     async def _report(self, adapter: Adapter) -> None:
@@ -106,14 +102,16 @@ class Players:
             await adapter.verify_callback(signed, b'{"id": "abc"}', "")
 
     def _step(self, provider: str, operation: str) -> None:
+        self._operation = operation
         step = {"player": "adapter", "provider": provider, "operation": operation}
         self._http.post(STEP, json=step).raise_for_status()
 
-    def _job(self, provider_id: str, identifier: str, **fields: Any) -> Job:
+    def _job(self, provider_id: str, identifier: str, **asked: Any) -> Job:
+        fields: dict[str, Any] = asked
         model = self._catalog.model(identifier)
         if model.durations:
-            fields = {"duration": 5, "resolution": "720p" if model.resolutions else ""} | fields
-        fields = {"prompt": PROMPT, "output_number": 1} | fields
+            fields = {"duration": 5, "resolution": "720p" if model.resolutions else "", **fields}
+        fields = {"prompt": PROMPT, "output_number": 1, **fields}
         message = CreateGenerationRequest(model_identifier=identifier, media=model.media_value, **fields)
         request = normalise(self._catalog, message)
         job = Job(uuid7(), request, model, model.provider(provider_id), outputs=1, seconds=_SECONDS)
@@ -167,7 +165,8 @@ CREATES: dict[str, list[tuple[str, str, dict[str, Any]]]] = {
 """What each provider is asked to make: the operation, our model, and what the request says."""
 
 
-def _settings(url: str) -> Settings:
+def sandboxed(url: str) -> Settings:
+    """Settings of every provider, with the sandbox at that URL in its place."""
     return Settings(
         alibaba_base_url=f"{url}/alibaba/api/v1",
         alibaba_key=SecretStr("sk-ours"),

@@ -83,7 +83,7 @@ def recording(sandbox_url: str) -> Iterator[Recorder]:
 
         do_GET = do_POST = do_PUT = do_DELETE = handle_any  # noqa: N815 - the names that the base class looks for
 
-        def log_message(self, format: str, *arguments: object) -> None:
+        def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 - named by the base class
             """Nothing: the table says what came by."""
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)

@@ -183,7 +183,9 @@ async def command(stack: Path, *arguments: str, **environment: str) -> None:
     Raises:
         NotInTimeError: it failed.
     """
-    done = await asyncio.to_thread(lambda: babysea("--data-dir", str(stack), *arguments, **environment))
+    done = await asyncio.to_thread(
+        lambda: babysea("--data-dir", str(stack), *arguments, seconds=110.0, **environment)
+    )
     if done.returncode != 0:
         raise NotInTimeError(f"babysea {arguments[0]} failed: {done.stderr.strip()}")
 

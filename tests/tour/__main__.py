@@ -115,8 +115,8 @@ def _undecodable(media: str, content: bytes) -> str:
             with Image.open(io.BytesIO(content)) as picture:
                 picture.load()
             return ""
-        with av.open(io.BytesIO(content)) as film:
-            return "" if sum(1 for _ in film.decode(video=0)) else "the film has no frame"
+        with av.open(io.BytesIO(content), mode="r") as film:
+            return "" if any(True for _ in film.decode(video=0)) else "the film has no frame"
     except (OSError, ValueError) as error:
         return f"the decoder refuses the file ({type(error).__name__})"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 from collections.abc import Sequence
@@ -13,7 +14,8 @@ from uuid import UUID
 from kit.telemetry import span
 from server.generation.execution.work import AttemptView, Work
 from server.generation.storage import OutputStore, StorageError
-from server.providers.download import Downloaded, fetch_output, keep_output
+from server.providers.dimensions import dimensions, has_ratio
+from server.providers.download import Downloaded, OutputNotMedia, fetch_output, keep_output
 from server.providers.media import CONTENT_TYPES, mp4_seconds
 from server.providers.protocol import RemoteOutput
 from server.providers.registry import Providers
@@ -62,6 +64,7 @@ class Delivery:
                 file = await self._fetched(output, _LARGEST_BYTES[work.request.media], content_type)
                 fetched.callback(file.discard)
                 reach(Point.OUTPUT_FETCHED)
+                await _check_ratio(work, attempt, file)
                 if work.request.media == "video":
                     seconds = mp4_seconds(file.path)
                 key = OutputStore.key(work.account_id, work.generation_id, attempt.id, ordinal, extension)
@@ -104,3 +107,16 @@ class Delivery:
                 _log.warning(
                     "a file that no record names could not be removed", extra={"facts": {"key": key}}
                 )
+
+
+async def _check_ratio(work: Work, attempt: AttemptView, file: Downloaded) -> None:
+    """Raises OutputNotMedia for a picture of quite another ratio than the one that the provider was told.
+
+    With input files their own ratio may stand against it, so only pictures made of words are looked at.
+    """
+    told = work.model.provider(attempt.provider).says("ratio")
+    if work.request.media != "image" or work.request.input_file or not told:
+        return
+    size = await asyncio.to_thread(dimensions, file.path, file.content_type)
+    if size is None or not has_ratio(size, work.request.ratio):
+        raise OutputNotMedia

@@ -59,6 +59,11 @@ _TOO_SLOW = Fault(
     error_reason_pb2.ERROR_REASON_PROVIDER_TIMEOUT,
     "The inference provider did not finish in time and was stopped.",
 )
+_NEVER_STORED = Fault(
+    FaultKind.PROVIDER,
+    error_reason_pb2.ERROR_REASON_OUTPUT_DOWNLOAD_FAILED,
+    "The output was made and could not be stored in time.",
+)
 
 
 class Stepper:
@@ -239,7 +244,7 @@ class Stepper:
             return await self._finish(work, attempt, pending.ready)
         if work.overdue >= 0:
             self._health.failed(work, attempt.provider, _TOO_SLOW)
-            return await self._give_up(work, attempt, error_reason_pb2.ERROR_REASON_PROVIDER_TIMEOUT)
+            return await self._give_up(work, attempt, _TOO_SLOW)
         if late and await self._stop(attempt) is CancelOutcome.SENT_CONFIRMED:
             self._health.failed(work, attempt.provider, _TOO_SLOW)
             await self._attempts.fail(work, attempt.id, _TOO_SLOW, state="canceled")
@@ -253,30 +258,23 @@ class Stepper:
             return CancelOutcome.NOT_SUPPORTED
         return await adapter.cancel(attempt.ref)
 
-    async def _give_up(
-        self,
-        work: Work,
-        attempt: AttemptView,
-        reason: error_reason_pb2.ErrorReason.ValueType,
-        cost: int | None = None,
-    ) -> Next:
+    async def _give_up(self, work: Work, attempt: AttemptView, fault: Fault, cost: int | None = None) -> Next:
         """Past the deadline: stops the provider's job, keeps its cost as ours, and fails the generation."""
         stopped = await self._stop(attempt) is CancelOutcome.SENT_CONFIRMED
         reach(Point.DEADLINE_STOPPED)
         if cost is None and not stopped:
             cost = estimated_micros(work, attempt)
-        await self._attempts.end(work, attempt, "canceled" if stopped else "discarded", cost)
+        state = "canceled" if stopped else "discarded"
+        await self._attempts.fail(work, attempt.id, fault, state=state, cost=cost)
         await self._delivery.forget(work, attempt.id)
-        return await self._fail(await self._loading.reload(work), reason)
+        return await self._fail(await self._loading.reload(work), fault.reason)
 
     async def _finish(self, work: Work, attempt: AttemptView, finished: Finished) -> Next:
         match await self._finishing.finish(work, attempt, finished):
             case Discarded():
                 return await self._after_fault(work)
             case TooLate(cost):
-                return await self._give_up(
-                    work, attempt, error_reason_pb2.ERROR_REASON_OUTPUT_DOWNLOAD_FAILED, cost
-                )
+                return await self._give_up(work, attempt, _NEVER_STORED, cost)
             case Again() | Over() as following:
                 return following
 

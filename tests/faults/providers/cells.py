@@ -227,7 +227,14 @@ CELLS: tuple[Cell, ...] = (
         wasted=("replicate",),
     ),
     _both(
-        *("M14", "output missing", "byteplus", "bytedance/seedream-4", "fal", "[[output@byteplus=missing]]"),
+        *(
+            "M14",
+            "output missing",
+            "byteplus",
+            "bytedance/seedream-4",
+            "replicate",
+            "[[output@byteplus=missing]]",
+        ),
         wasted=("byteplus",),
     ),
     _both(

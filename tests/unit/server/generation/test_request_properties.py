@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -13,54 +12,12 @@ from babysea.generation.v1.generation_service_pb2 import CreateGenerationRequest
 from kit.errors import BabySeaError
 from sandbox.models import find_model
 from sandbox.schema import check
-from server.catalog import Extra, Model, load_catalog
+from server.catalog import Model
 from server.generation.pricing import captured_micros, estimate_price, price_micros
 from server.generation.request import GenerationRequest, normalise
 from server.providers.mapping import native_parameters
 from server.providers.serving import why_not
-
-CATALOG = load_catalog()
-TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=40)
-URLS = st.sampled_from(["https://example.com/a.png", "https://8.8.8.8/b?c=d"])
-
-
-def extra_values(extra: Extra) -> st.SearchStrategy[Any]:
-    if extra.type == "bool":
-        return st.booleans()
-    if extra.type == "enum":
-        return st.sampled_from(extra.values)
-    if extra.type == "string":
-        return TEXT
-    assert extra.minimum is not None
-    assert extra.maximum is not None
-    if extra.type == "int":
-        return st.integers(int(extra.minimum), int(extra.maximum)).map(float)
-    return st.floats(extra.minimum, extra.maximum)
-
-
-@st.composite
-def allowed(draw: st.DrawFn) -> tuple[Model, CreateGenerationRequest]:
-    """A create call of any model that says only what the model's schema allows."""
-    model = CATALOG.models[draw(st.sampled_from(sorted(CATALOG.models)))]
-    message = CreateGenerationRequest(
-        model_identifier=model.identifier,
-        media=model.media_value,
-        prompt=draw(TEXT.filter(lambda text: bool(text.strip()))),
-        ratio=draw(st.sampled_from(("", *model.ratios))),
-        output_format=draw(st.sampled_from(("", *model.formats))),
-        output_number=draw(st.none() | st.integers(1, model.output_number_max)),
-        input_file=draw(st.lists(URLS, max_size=model.input_file_max)),
-        duration=draw(st.sampled_from(model.durations)) if model.durations else None,
-        resolution=draw(st.sampled_from(("", *model.resolutions))),
-        generate_audio=draw(st.none() | st.booleans()) if model.audio else None,
-    )
-    if model.last_content and message.input_file:
-        message.input_file_last_content = draw(st.just("") | URLS)
-    for extra in model.extras:
-        value = draw(st.none() | extra_values(extra))
-        if value is not None:
-            message.extras.update({extra.name: value})
-    return model, message
+from tests.support.requests import CATALOG, allowed
 
 
 @given(allowed())
