@@ -13,7 +13,7 @@ ANALYTICS := $(VENV)/.analytics.stamp
 SDK_VENV := .venv-sdk
 SDK := $(SDK_VENV)/.stamp
 
-.PHONY: help setup demo test faults check sdk-conformance providers faults-providers proto baseline format docs tools bench-admission \
+.PHONY: help setup demo test test-providers faults check sdk-conformance providers faults-providers proto baseline format docs tools bench-admission \
   bench-enumeration bench-logs soak clean
 
 help: ## List the targets
@@ -26,6 +26,9 @@ demo: $(RUN) ## Run the main job: images and videos in two regions, paid for and
 
 test: $(TEST) ## Run every test that needs no extra install (under 10 minutes on 2 cores)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup
+
+test-providers: $(TEST) ## Every inference provider against the sandbox (about 5 minutes on 2 cores)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadgroup -m "providers and not slow" tests/integration
 
 faults: $(TEST) ## Kill server and worker at every fault point, then run the slow tests (about 20 minutes)
 	$(BIN)/python -m tests.faults

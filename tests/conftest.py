@@ -23,6 +23,17 @@ def _run_folder(config: pytest.Config) -> Path:
     return (base.parent if hasattr(config, "workerinput") else base) / "cluster"
 
 
+_PROVIDERS = ("tests/integration/providers/", "tests/integration/sandbox/", "tests/integration/execution/")
+"""Folders of `make test-providers`: with them `make test` would take more than its ten minutes."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the tests of the inference providers by their folder."""
+    for item in items:
+        if item.nodeid.startswith(_PROVIDERS):
+            item.add_marker(pytest.mark.providers)
+
+
 def pytest_unconfigure(config: pytest.Config) -> None:
     """The process that began the run ends the run's cluster."""
     if not hasattr(config, "workerinput") and hasattr(config, "_tmp_path_factory"):

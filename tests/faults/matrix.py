@@ -63,7 +63,7 @@ REFUSED = Outcome("refused by policy", "[[moderate]]", Ending("failed", ONE))
 LOST = Outcome("answer lost, job listed", "[[lose@replicate]]", Ending("succeeded", ONE))
 UNKNOWN = Outcome(
     "answer lost, nobody to ask",
-    "[[lose]]",
+    "[[lose]] [[callback=none]]",
     Ending("failed", {"fal": 1}),
     {"generation_provider_order": "fal", "generation_deadline_seconds": SHORT},
 )
