@@ -60,7 +60,7 @@ SECOND = Outcome(
 )
 ALL_FAILED = Outcome("every provider failed", "[[fail]]", Ending("failed", BOTH))
 REFUSED = Outcome("refused by policy", "[[moderate]]", Ending("failed", ONE))
-LOST = Outcome("answer lost, job listed", "[[lose@replicate]]", Ending("succeeded", ONE))
+LOST = Outcome("answer lost, job listed", "[[lose@replicate]] [[callback=none]]", Ending("succeeded", ONE))
 UNKNOWN = Outcome(
     "answer lost, nobody to ask",
     "[[lose]] [[callback=none]]",
