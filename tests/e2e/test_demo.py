@@ -33,7 +33,7 @@ def test_the_demo_shows_a_picture_and_a_video_per_region_and_leaves_no_process()
             for made in facts["generations"]:
                 assert made["status"] == "succeeded"
                 assert made["provider_used"] in made["provider_order"]
-                assert len(made["provider_order"]) == 2
+                assert len(made["provider_order"]) >= 2
                 spent = made["balance_before"] - made["balance_after"]
                 assert spent == pytest.approx(made["price_micros"] / 1e6)
                 assert [entry["kind"] for entry in made["ledger"]] == ["hold", "capture"]

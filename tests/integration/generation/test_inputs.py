@@ -146,6 +146,7 @@ def test_production_does_not_start_with_the_development_setting(database: TestDa
                     "worker_database_url",
                     "admin_database_url",
                     "vault_database_url",
+                    "logs_database_url",
                 )
             },
         }
