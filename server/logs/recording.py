@@ -26,7 +26,7 @@ WRITTEN, WAITING, LOST = "request_log_written", "request_log_waiting", "request_
 """Gauges: rows written since the process began, rows that wait, rows that were given up."""
 
 CAPACITY = 20_000
-BATCH = 500
+BATCH = 100
 _PAUSE_SECONDS = 0.25
 _LONGEST_BACKOFF = 5.0
 _DRAIN_SECONDS = 5.0
