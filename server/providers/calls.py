@@ -18,6 +18,7 @@ async def submitted(
     content: Mapping[str, object] | None,
     *,
     form: Sequence[FormPart] | None = None,
+    query: Mapping[str, str] | None = None,
     headers: Mapping[str, str] | None = None,
     seconds: float | None = None,
     answer_bytes: int = MAX_ANSWER_BYTES,
@@ -30,6 +31,7 @@ async def submitted(
         path: below the base URL.
         content: sent as JSON; None where there is a form.
         form: sent as multipart/form-data instead.
+        query: parameters of the URL.
         headers: of this call alone.
         seconds: time for the call, where it is not the usual one.
         answer_bytes: longest answer that is read.
@@ -41,6 +43,7 @@ async def submitted(
             path,
             content=content,
             form=form,
+            query=query,
             headers=headers,
             seconds=seconds,
             answer_bytes=answer_bytes,

@@ -9,6 +9,7 @@ from babysea.common.v1 import error_reason_pb2 as reasons
 from kit.clock import Clock, SystemClock
 from server.catalog.types import ProviderInfo
 from server.providers import faults
+from server.providers.calls import asked, submitted
 from server.providers.http import Answer, NoAnswer, NothingSent, ProviderHttp, seconds_of, text_of
 from server.providers.mapping import native_parameters
 from server.providers.protocol import (
@@ -22,7 +23,6 @@ from server.providers.protocol import (
     Finished,
     Job,
     Lost,
-    NotSent,
     Pending,
     Progress,
     ProviderRef,
@@ -75,21 +75,16 @@ class Fal:
     async def submit(self, job: Job) -> Submission:
         """Puts a request into the queue. A request that has not begun at the deadline is dropped by Fal itself."""
         query = {"fal_webhook": job.callback_url} if job.callback_url is not None else None
-        try:
-            answer = await self.http.call(
-                "submit",
-                "POST",
-                job.provider_model.path_for(with_files=bool(job.request.input_file)),
-                content=native_parameters(job.model, job.provider_model, job.request, job.outputs),
-                query=query,
-                headers={"X-Fal-Request-Timeout": str(job.model.deadline_seconds)},
-            )
-        except NothingSent:
-            return NotSent(faults.unavailable(self._name))
-        except NoAnswer as error:
-            return Unknown(faults.submit_unknown(self._name, error.status))
-        if answer.status in faults.AMBIGUOUS_STATUSES:
-            return Unknown(faults.submit_unknown(self._name, answer.status))
+        answer = await submitted(
+            self.http,
+            self._name,
+            job.provider_model.path_for(with_files=bool(job.request.input_file)),
+            native_parameters(job.model, job.provider_model, job.request, job.outputs),
+            query=query,
+            headers={"X-Fal-Request-Timeout": str(job.model.deadline_seconds)},
+        )
+        if not isinstance(answer, Answer):
+            return answer
         if not answer.ok:
             return Refused(self._fault(answer))
         ref = ProviderRef(
@@ -202,10 +197,7 @@ class Fal:
     async def _ask(self, ref: ProviderRef, verb: str, which: str) -> Answer:
         if not self._is_usable(ref):
             raise ProviderUnreachable(faults.invalid_response(self._name))
-        try:
-            return await self.http.call(verb, "GET", ref.urls[which])
-        except (NothingSent, NoAnswer):
-            raise ProviderUnreachable(faults.unavailable(self._name)) from None
+        return await asked(self.http, self._name, verb, ref.urls[which])
 
     def _is_usable(self, ref: ProviderRef) -> bool:
         # The key goes to these URLs, so they must be Fal's.

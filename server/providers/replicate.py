@@ -10,8 +10,8 @@ from kit.clock import Clock, SystemClock
 from server.catalog.types import ProviderInfo
 from server.providers import faults
 from server.providers.arrival import arrival_of
+from server.providers.calls import asked, submitted
 from server.providers.http import (
-    MAX_ANSWER_BYTES,
     Answer,
     NoAnswer,
     NothingSent,
@@ -30,7 +30,6 @@ from server.providers.protocol import (
     Finished,
     Job,
     Lost,
-    NotSent,
     Pending,
     Progress,
     ProviderRef,
@@ -73,20 +72,15 @@ class Replicate:
         }
         if job.callback_url is not None:
             body |= {"webhook": job.callback_url, "webhook_events_filter": ["completed"]}
-        try:
-            answer = await self.http.call(
-                "submit",
-                "POST",
-                f"v1/models/{job.provider_model.path}/predictions",
-                content=body,
-                headers={"Cancel-After": f"{job.model.deadline_seconds}s"},
-            )
-        except NothingSent:
-            return NotSent(faults.unavailable(self._name))
-        except NoAnswer as error:
-            return Unknown(faults.submit_unknown(self._name, error.status))
-        if answer.status in faults.AMBIGUOUS_STATUSES:
-            return Unknown(faults.submit_unknown(self._name, answer.status))
+        answer = await submitted(
+            self.http,
+            self._name,
+            f"v1/models/{job.provider_model.path}/predictions",
+            body,
+            headers={"Cancel-After": f"{job.model.deadline_seconds}s"},
+        )
+        if not isinstance(answer, Answer):
+            return answer
         if not answer.ok:
             return Refused(self._fault(answer))
         job_id = answer.text("id")
@@ -97,7 +91,7 @@ class Replicate:
 
     async def poll(self, ref: ProviderRef) -> Progress:
         """Reads the prediction."""
-        answer = await self._ask("poll", _path(ref))
+        answer = await asked(self.http, self._name, "poll", _path(ref))
         if answer.status == 404:
             return Lost(faults.lost(self._name, 404))
         if not answer.ok:
@@ -142,7 +136,7 @@ class Replicate:
         found: list[tuple[datetime, ProviderRef]] = []
         url = "v1/predictions"
         for _ in range(_MOST_PAGES):
-            page = await self._ask("find", url, _PAGE_BYTES)
+            page = await asked(self.http, self._name, "find", url, answer_bytes=_PAGE_BYTES)
             results = page.fields.get("results")
             if not page.ok:
                 raise ProviderUnreachable(self._fault(page))
@@ -175,12 +169,6 @@ class Replicate:
             ProviderUnreachable: the account's secret cannot be had now.
         """
         return await self._signatures.verify(headers, body)
-
-    async def _ask(self, verb: str, url: str, answer_bytes: int = MAX_ANSWER_BYTES) -> Answer:
-        try:
-            return await self.http.call(verb, "GET", url, answer_bytes=answer_bytes)
-        except (NothingSent, NoAnswer):
-            raise ProviderUnreachable(faults.unavailable(self._name)) from None
 
     def _outcome(self, prediction: Mapping[str, object]) -> Progress:
         run_seconds = seconds_of(prediction.get("metrics"), "predict_time")
