@@ -24,11 +24,6 @@ async def recording_for(
         _log.warning("no request log is kept; set BABYSEA_LOGS_DATABASE_URL to keep one")
         yield None
         return
-    envelope = shared.envelope
     recorder = RequestRecorder(engine, f"server-{os.getpid()}", shared.clock, gauge)
     async with recorder:
-        yield Recording(
-            recorder,
-            lambda address: envelope.keyed_hash("client_address", address.encode()),
-            shared.clock,
-        )
+        yield Recording(recorder, shared.envelope.address_hash, shared.clock)

@@ -40,7 +40,7 @@ class Choice:
 
 def address_hash(envelope: Envelope, address: str) -> bytes | None:
     """What is stored of a client's address: 32 bytes that tell nothing about it; None when it is not known."""
-    return envelope.keyed_hash("client_address", address.encode()) if address else None
+    return envelope.address_hash(address) if address else None
 
 
 def visitor_hash(envelope: Envelope, visitor_id: str) -> bytes:

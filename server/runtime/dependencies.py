@@ -46,7 +46,7 @@ class Dependencies:
 
     def address_hash(self, address: str) -> str:
         """12 hex characters that stand for a client address; nothing about it can be read from them."""
-        return self.envelope.keyed_hash("client_address", address.encode()).hex()[:12]
+        return self.envelope.address_hash(address).hex()[:12]
 
 
 def open_dependencies(settings: Settings, clock: Clock | None = None) -> Dependencies:

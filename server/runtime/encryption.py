@@ -144,6 +144,10 @@ class Envelope:
         """A fingerprint of content that says nothing about it without the region's key; 32 bytes."""
         return hmac.digest(self._fingerprint_key, purpose.encode() + b"\x00" + content, hashlib.sha256)
 
+    def address_hash(self, address: str) -> bytes:
+        """What stands for a client's address wherever one is kept, so that equal addresses meet; 32 bytes."""
+        return self.keyed_hash("client_address", address.encode())
+
     async def _key(self, account_id: UUID) -> AESGCM:
         cached = self._keys.get(account_id)
         if cached is not None and self._monotonic() - cached.read_at < _FRESH_SECONDS:

@@ -268,11 +268,11 @@ class IdentityServicer(identity_service_pb2_grpc.IdentityServiceServicer):
 
     def _device(self) -> Device:
         who = caller()
-        keyed = self._identity.envelope.keyed_hash
+        envelope = self._identity.envelope
         together = f"{who.client_address}\x00{who.user_agent}".encode()
         return Device(
             address=who.client_address,
-            address_hash=keyed("client_address", who.client_address.encode()),
-            device_hash=keyed("device", together),
+            address_hash=envelope.address_hash(who.client_address),
+            device_hash=envelope.keyed_hash("device", together),
             user_agent=who.user_agent,
         )
