@@ -2,47 +2,37 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import hashlib
 import hmac
 import unicodedata
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
 
 import argon2
 from argon2.exceptions import InvalidHashError, VerificationError
 
-from babysea.common.v1 import error_reason_pb2
-from kit.errors import BabySeaError, invalid
+from kit.errors import invalid
+from server.runtime.slow_hashes import LONGEST_QUEUE, HashThreads
 
 SHORTEST = 10
 LONGEST = 256
 """Characters that a password may have."""
 
-_THREADS = 2
-_LONGEST_QUEUE = 64
 _FEWEST_DIFFERENT = 4
 _COMMON = Path(__file__).with_name("common_passwords.txt")
-
-T = TypeVar("T")
 
 
 class PasswordHasher:
     """Makes and checks hashes. argon2id takes its time and memory on purpose, so few run at a time and few may wait."""
 
     def __init__(
-        self, pepper: bytes, memory_kib: int, passes: int, longest_queue: int = _LONGEST_QUEUE
+        self, pepper: bytes, memory_kib: int, passes: int, longest_queue: int = LONGEST_QUEUE
     ) -> None:
         """Takes the region's pepper, the cost of new hashes, and how many calls may run or wait."""
         self._pepper = pepper
         self._argon2 = argon2.PasswordHasher(time_cost=passes, memory_cost=memory_kib, parallelism=1)
-        self._longest_queue = longest_queue
-        self._waiting = 0
-        self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="babysea-argon2")
+        self._threads = HashThreads("babysea-argon2", longest_queue)
         self._dummy = ""
 
     async def hash(self, password: str) -> str:
@@ -51,7 +41,7 @@ class PasswordHasher:
         Raises:
             BabySeaError: SERVICE_UNAVAILABLE when too many calls wait already.
         """
-        return await self._run(lambda: self._argon2.hash(self._prehash(password)))
+        return await self._threads.run(lambda: self._argon2.hash(self._prehash(password)))
 
     async def matches(self, password: str, stored: str | None) -> bool:
         """Whether a password belongs to a stored hash; None takes the same time and matches nothing.
@@ -59,7 +49,7 @@ class PasswordHasher:
         Raises:
             BabySeaError: SERVICE_UNAVAILABLE when too many calls wait already.
         """
-        return await self._run(lambda: self._check(self._prehash(password), stored))
+        return await self._threads.run(lambda: self._check(self._prehash(password), stored))
 
     def is_outdated(self, stored: str) -> bool:
         """Whether a hash was made at another cost than new ones."""
@@ -67,7 +57,7 @@ class PasswordHasher:
 
     def close(self) -> None:
         """Lets running calls end and takes no more."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        self._threads.close()
 
     def _check(self, digest: bytes, stored: str | None) -> bool:
         if not self._dummy:
@@ -82,19 +72,6 @@ class PasswordHasher:
         # One spelling of what a keyboard may compose in several ways; and the database alone is of no use to guess with.
         normal = unicodedata.normalize("NFKC", password).encode()
         return base64.b64encode(hmac.digest(self._pepper, normal, hashlib.sha256))
-
-    async def _run(self, work: Callable[[], T]) -> T:
-        if self._waiting >= self._longest_queue:
-            raise BabySeaError(error_reason_pb2.ERROR_REASON_SERVICE_UNAVAILABLE)
-        self._waiting += 1
-        future = asyncio.get_running_loop().run_in_executor(self._threads, work)
-        future.add_done_callback(self._done)
-        return await asyncio.shield(future)
-
-    def _done(self, future: asyncio.Future[T]) -> None:
-        self._waiting -= 1
-        if not future.cancelled():
-            future.exception()
 
 
 def check_password(password: str, email: str, field: str = "password") -> None:
