@@ -24,13 +24,9 @@ class IdentityParts:
         await self.providers.close()
 
 
-def identity_parts(shared: Dependencies) -> IdentityParts:
-    """The parts.
-
-    Raises:
-        StartError: a setting cannot be used; the message says what to do.
-    """
-    identity = Identity(
+def identity_of(shared: Dependencies) -> Identity:
+    """What identity's use cases need; for other services, too, that ask a person for the password."""
+    return Identity(
         engine=shared.databases.app,
         envelope=shared.envelope,
         clock=shared.clock,
@@ -40,5 +36,14 @@ def identity_parts(shared: Dependencies) -> IdentityParts:
         throttle=Throttle(shared.databases.app, shared.envelope, shared.clock),
         day_keys=DayKeys(shared.envelope, shared.clock),
     )
+
+
+def identity_parts(shared: Dependencies) -> IdentityParts:
+    """The parts.
+
+    Raises:
+        StartError: a setting cannot be used; the message says what to do.
+    """
+    identity = identity_of(shared)
     providers = open_oidc(shared.settings)
     return IdentityParts(IdentityServicer(identity, providers), identity, providers)

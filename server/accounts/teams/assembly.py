@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from server.accounts.identity.parts import DayKeys, Identity
+from server.accounts.identity.assembly import identity_of
 from server.accounts.identity.password_change import prove_password
-from server.accounts.identity.throttling import Throttle
 from server.accounts.teams.parts import Teams
 from server.runtime.dependencies import Dependencies
 from server.runtime.identity import Member
@@ -12,16 +11,7 @@ from server.runtime.identity import Member
 
 def teams_parts(shared: Dependencies) -> Teams:
     """The parts."""
-    identity = Identity(
-        engine=shared.databases.app,
-        envelope=shared.envelope,
-        clock=shared.clock,
-        region=shared.settings.region,
-        catalog=shared.catalog,
-        passwords=shared.passwords,
-        throttle=Throttle(shared.databases.app, shared.envelope, shared.clock),
-        day_keys=DayKeys(shared.envelope, shared.clock),
-    )
+    identity = identity_of(shared)
 
     async def prove(member: Member, password: str) -> None:
         await prove_password(identity, member, password, "password")
