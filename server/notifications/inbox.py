@@ -10,9 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from server.notifications import inbox_store as store
 from server.notifications.inbox_store import Notice
-from server.notifications.paging import place_of
 from server.runtime.database import person_transaction
-from server.runtime.paging import Page, token_after
+from server.runtime.paging import Page, place_of, token_after
 
 
 @dataclass(frozen=True, slots=True)

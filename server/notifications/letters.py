@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from server.notifications import store
-from server.notifications.paging import place_of
 from server.notifications.store import LetterRow
 from server.runtime.database import system_transaction
-from server.runtime.paging import Page, token_after
+from server.runtime.paging import Page, place_of, token_after
 
 
 @dataclass(frozen=True, slots=True)

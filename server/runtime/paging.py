@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
 
 from babysea.common.v1 import paging_pb2
 from kit.errors import invalid
@@ -51,6 +53,23 @@ def after_of(token: str, key_parts: int) -> tuple[str, ...]:
     if len(after) != key_parts:
         raise ValueError(token)
     return after
+
+
+def place_of(page: Page) -> tuple[datetime, UUID] | None:
+    """Where the last page of a list by time and id ended; None for the first page.
+
+    Raises:
+        BabySeaError: INVALID_INPUT for a page token that no answer gave.
+    """
+    if not page.after:
+        return None
+    try:
+        at, row_id = datetime.fromisoformat(page.after[0]), UUID(page.after[1])
+    except ValueError:
+        at, row_id = None, None
+    if at is None or row_id is None or at.tzinfo is None:
+        raise invalid("page.page_token", "The page token is not one that this list gave.")
+    return at, row_id
 
 
 def token_after(*key: object) -> str:

@@ -16,10 +16,9 @@ from server.accounts.teams.parts import Teams
 from server.accounts.teams.views import InvitationView, account_name, opened_invitation
 from server.accounts.tokens import token_hash
 from server.logs.activity import note_activity
-from server.notifications.paging import place_of
 from server.runtime.database import member_transaction, tenant_transaction
 from server.runtime.identity import Member
-from server.runtime.paging import Page, token_after
+from server.runtime.paging import Page, place_of, token_after
 
 
 @dataclass(frozen=True, slots=True)

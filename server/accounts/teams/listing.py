@@ -10,9 +10,8 @@ from server.accounts.teams import store
 from server.accounts.teams.parts import Teams
 from server.accounts.teams.store import MyAccountRow
 from server.accounts.teams.views import MemberView, account_name, opened_member
-from server.notifications.paging import place_of
 from server.runtime.database import person_transaction, tenant_transaction
-from server.runtime.paging import Page, token_after
+from server.runtime.paging import Page, place_of, token_after
 
 
 @dataclass(frozen=True, slots=True)
