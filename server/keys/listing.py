@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
 from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from babysea.common.v1 import error_reason_pb2
-from kit.errors import BabySeaError, invalid
+from kit.errors import BabySeaError
 from server.keys import store
 from server.keys.store import KeyRecord
 from server.runtime.database import tenant_transaction
-from server.runtime.paging import Page, token_after
+from server.runtime.paging import Page, place_of, token_after
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +32,7 @@ async def list_keys(engine: AsyncEngine, account_id: UUID, page: Page) -> KeyPag
     Raises:
         BabySeaError: INVALID_INPUT for a page token that no answer gave.
     """
-    before = _place(page.after) if page.after else None
+    before = place_of(page)
     async with tenant_transaction(engine, account_id) as connection:
         # One row more than asked says whether there is a next page.
         keys = await store.list_keys(
@@ -57,13 +56,3 @@ async def get_key(engine: AsyncEngine, account_id: UUID, key_id: UUID) -> KeyRec
     if record is None:
         raise BabySeaError(error_reason_pb2.ERROR_REASON_NOT_FOUND, "There is no key with this id.")
     return record
-
-
-def _place(after: tuple[str, ...]) -> tuple[datetime, UUID]:
-    try:
-        at, key_id = datetime.fromisoformat(after[0]), UUID(after[1])
-    except ValueError:
-        at, key_id = None, None
-    if at is None or key_id is None or at.tzinfo is None:
-        raise invalid("page.page_token", "The page token is not one that this list gave.")
-    return at, key_id

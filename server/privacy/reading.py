@@ -13,7 +13,7 @@ from kit.errors import invalid
 from server.privacy import store
 from server.privacy.store import ChoiceRow
 from server.privacy.texts import Purpose, Text, TextVersion, purposes
-from server.runtime.paging import Page, token_after
+from server.runtime.paging import Page, place_of, token_after
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ async def read_history(connection: AsyncConnection, person_id: UUID, page: Page)
     Raises:
         BabySeaError: INVALID_INPUT for a page token that no answer gave.
     """
-    before = _place(page.after) if page.after else None
+    before = place_of(page)
     # One row more than asked says whether there is a next page.
     rows = await store.list_choices(
         connection, person_id, before=before, limit=page.size + 1, offset=page.offset
@@ -103,13 +103,3 @@ def _consent_view(name: str, purpose: Purpose, newest: ChoiceRow | None, at: dat
         chosen_at=newest.at if newest is not None else None,
         ask=not counts,
     )
-
-
-def _place(after: tuple[str, ...]) -> tuple[datetime, UUID]:
-    try:
-        at, choice_id = datetime.fromisoformat(after[0]), UUID(after[1])
-    except ValueError:
-        at, choice_id = None, None
-    if at is None or choice_id is None or at.tzinfo is None:
-        raise invalid("page.page_token", "The page token is not one that this list gave.")
-    return at, choice_id
