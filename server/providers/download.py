@@ -3,14 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
-import os
-import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
 import httpx
 from opentelemetry.trace import Span, SpanKind, StatusCode
@@ -19,6 +14,7 @@ from babysea.common.v1 import error_reason_pb2
 from kit.telemetry import tracer
 from server.providers.addresses import is_public, url_problem
 from server.providers.media import HEAD_BYTES, is_whole, sniff_media
+from server.providers.private_file import keep, private_file
 
 _CONNECT_SECONDS = 10.0
 
@@ -88,10 +84,6 @@ class Downloaded:
         self.path.unlink(missing_ok=True)
 
 
-class _Hash(Protocol):
-    def update(self, data: bytes, /) -> None: ...
-
-
 def open_downloader() -> httpx.AsyncClient:
     """The client for file hosts. It carries no credential and follows no redirect."""
     return httpx.AsyncClient(
@@ -134,7 +126,7 @@ async def fetch_output(
         "provider download", kind=SpanKind.CLIENT, record_exception=False, set_status_on_exception=False
     ) as span:
         try:
-            with _temporary_file(directory) as (path, descriptor):
+            with private_file("output", directory) as (path, descriptor):
                 async with asyncio.timeout(deadline):
                     digest, size = await _stream(client, url, max_bytes, allow_private, descriptor, span)
                 content_type = await asyncio.to_thread(_verified, path, expected)
@@ -172,8 +164,8 @@ async def keep_output(
 
 def _kept(content: bytes, expected: str | None, directory: Path | None) -> Downloaded:
     digest = hashlib.sha256()
-    with _temporary_file(directory) as (path, descriptor):
-        _keep(descriptor, content, digest)
+    with private_file("output", directory) as (path, descriptor):
+        keep(descriptor, content, digest)
         return Downloaded(path, _verified(path, expected), digest.digest(), len(content))
 
 
@@ -191,9 +183,7 @@ async def _stream(
             size += len(part)
             if size > max_bytes:
                 raise OutputTooLarge
-            # Not in a thread: one that is abandoned by a cancellation would go on writing to a descriptor whose number
-            # may belong to another tenant's file by then. A part is small and goes to the page cache.
-            _keep(descriptor, part, digest)
+            keep(descriptor, part, digest)
     return digest.digest(), size
 
 
@@ -210,13 +200,6 @@ def _check_answer(response: httpx.Response, max_bytes: int) -> None:
         raise OutputTooLarge
 
 
-def _keep(descriptor: int, part: bytes, digest: _Hash) -> None:
-    digest.update(part)
-    left = memoryview(part)
-    while left:
-        left = left[os.write(descriptor, left) :]
-
-
 def _verified(path: Path, expected: str | None) -> str:
     """The content type that the bytes really have."""
     with path.open("rb") as file:
@@ -231,17 +214,3 @@ def _peer(response: httpx.Response) -> str:
     stream = response.extensions.get("network_stream")
     address = stream.get_extra_info("server_addr") if stream is not None else None
     return str(address[0]) if isinstance(address, tuple) else ""
-
-
-@contextlib.contextmanager
-def _temporary_file(directory: Path | None) -> Iterator[tuple[Path, int]]:
-    """A new file of mode 0600; removed again when the body fails, closed either way."""
-    descriptor, name = tempfile.mkstemp(prefix="babysea-output-", dir=directory)
-    path = Path(name)
-    try:
-        yield path, descriptor
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
-    finally:
-        os.close(descriptor)

@@ -3,11 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import hashlib
-import os
-import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +19,7 @@ from server.providers.dimensions import dimensions
 from server.providers.download import LocalStorageError
 from server.providers.guard import ForbiddenAddress, GuardedBackend, connect_limits, open_guarded
 from server.providers.media import HEAD_BYTES, is_whole, sniff_media
+from server.providers.private_file import keep, private_file
 from server.providers.protocol import InputFile
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
@@ -84,7 +81,7 @@ class InputFetcher:
             "fetch input", kind=SpanKind.CLIENT, record_exception=False, set_status_on_exception=False
         ) as span:
             try:
-                with _private_file(self._directory) as (path, descriptor):
+                with private_file("input", self._directory) as (path, descriptor):
                     digest = await self._download(url, limits, descriptor)
                     file = await asyncio.to_thread(_checked, path, url, digest, limits)
                 span.set_attribute("babysea.size_bytes", file.size)
@@ -155,11 +152,8 @@ async def _kept(response: httpcore.Response, max_bytes: int, descriptor: int) ->
         size += len(part)
         if size > max_bytes:
             raise _too_many_bytes(max_bytes)
-        digest.update(part)
-        left = memoryview(part)
         try:
-            while left:
-                left = left[os.write(descriptor, left) :]
+            keep(descriptor, part, digest)
         except OSError as error:
             raise _DiskError(error) from None
     return digest.digest()
@@ -207,17 +201,3 @@ def _too_many_bytes(max_bytes: int) -> InputRefused:
 
 def _unusable() -> InputRefused:
     return InputRefused(reasons.ERROR_REASON_FILE_LOAD_ERROR, "An input file is empty, broken or cut off.")
-
-
-@contextlib.contextmanager
-def _private_file(directory: Path | None) -> Iterator[tuple[Path, int]]:
-    """A new file of mode 0600; removed again when the body fails, closed either way."""
-    descriptor, name = tempfile.mkstemp(prefix="babysea-input-", dir=directory)
-    path = Path(name)
-    try:
-        yield path, descriptor
-    except BaseException:
-        path.unlink(missing_ok=True)
-        raise
-    finally:
-        os.close(descriptor)
