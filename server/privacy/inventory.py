@@ -9,15 +9,13 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from server.privacy.errors import PrivacyDataError
 
 FOLDER = Path(__file__).resolve().parent / "data" / "inventory"
-RULES = "rules.toml"
-STORES = "stores.toml"
 
 Sentence = Annotated[str, Field(min_length=10, max_length=400, pattern=r"\.$")]
 Subject = Literal["person", "customer", "end_user", "visitor"]
@@ -147,11 +145,6 @@ def load_inventory(folder: Path = FOLDER) -> Inventory:
         raise PrivacyDataError(folder.name, place, first["msg"]) from error
     _check_names(folder.name, inventory)
     return inventory
-
-
-def protections() -> tuple[Protection, ...]:
-    """Every protection, the strongest first."""
-    return get_args(Protection)
 
 
 def _read(path: Path) -> dict[str, Any]:

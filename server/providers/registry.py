@@ -106,15 +106,6 @@ def open_providers(settings: Settings, catalog: Catalog, *, call_seconds: float 
     )
 
 
-def configured_providers(settings: Settings) -> frozenset[str]:
-    """Ids of the providers whose credential the settings hold."""
-    return frozenset(
-        provider_id
-        for provider_id, access in _accesses(settings).items()
-        if access.credential.get_secret_value()
-    )
-
-
 def _accesses(settings: Settings) -> dict[str, _Access]:
     return {
         "alibabacloud": _Access(Alibaba, settings.alibaba_base_url, settings.alibaba_key),

@@ -11,7 +11,6 @@ from uuid import UUID
 import grpc
 
 from babysea.accounts.v1.account_service_pb2_grpc import AccountServiceStub
-from babysea.common.v1 import error_reason_pb2
 from babysea.keys.v1 import key_service_pb2 as pb
 from babysea.keys.v1.key_service_pb2_grpc import KeyServiceStub
 from babysea.ledger.v1.ledger_service_pb2_grpc import LedgerServiceStub
@@ -110,8 +109,3 @@ async def trailing_of(call: Any) -> dict[str, str]:
     """What trailed the answer of a call."""
     await call
     return dict(await call.trailing_metadata())
-
-
-def failed_with(reason: str) -> error_reason_pb2.ErrorReason.ValueType:
-    """A reason by its name."""
-    return error_reason_pb2.ErrorReason.Value(f"ERROR_REASON_{reason}")
