@@ -101,7 +101,7 @@ async def open_executor(shared: Dependencies) -> AsyncIterator[Executor]:
         ProviderHealth(Breakers(shared.clock)),
         CallbackAddresses(shared.envelope.master, settings.callback_base_url),
         AmbiguityPolicy(settings.duplicate_spend_micros),
-        Inputs(fetcher),
+        Inputs(fetcher, at_once=max(1, settings.worker_concurrency // 2)),
     )
     executor_settings = ExecutorSettings(
         concurrency=settings.worker_concurrency,

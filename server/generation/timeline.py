@@ -108,7 +108,7 @@ def _attempts(attempts: Iterable[Row[Any]]) -> Iterator[_Placed]:
 
 
 def _chosen(provider: str, before: Row[Any] | None) -> timeline_pb2.Decision:
-    if before is None:
+    if before is None or before.provider == provider:
         return timeline_pb2.Decision(kind=timeline_pb2.DECISION_KIND_PROVIDER_CHOSEN, providers=[provider])
     return timeline_pb2.Decision(
         kind=timeline_pb2.DECISION_KIND_FAILED_OVER,

@@ -20,7 +20,8 @@ Resolve = Callable[[str, int], Awaitable[tuple[str, ...]]]
 
 _CONNECT_SECONDS = 10.0
 _MOST_TRIED = 3
-_MOST_CONNECTIONS = 64
+MOST_CONNECTIONS = 64
+"""Connections of a pool at a time."""
 
 
 class ForbiddenAddress(Exception):  # noqa: N818
@@ -115,7 +116,7 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
 def open_guarded(backend: GuardedBackend) -> httpcore.AsyncConnectionPool:
     """A pool over such a backend. Nothing is kept: the next request is judged anew."""
     return httpcore.AsyncConnectionPool(
-        max_connections=_MOST_CONNECTIONS,
+        max_connections=MOST_CONNECTIONS,
         max_keepalive_connections=0,
         network_backend=backend,
         ssl_context=httpcore.default_ssl_context(),

@@ -17,7 +17,13 @@ from kit.telemetry import tracer
 from server.providers.addresses import url_problem
 from server.providers.dimensions import dimensions
 from server.providers.download import LocalStorageError
-from server.providers.guard import ForbiddenAddress, GuardedBackend, connect_limits, open_guarded
+from server.providers.guard import (
+    MOST_CONNECTIONS,
+    ForbiddenAddress,
+    GuardedBackend,
+    connect_limits,
+    open_guarded,
+)
 from server.providers.media import HEAD_BYTES, is_whole, sniff_media
 from server.providers.private_file import keep, private_file
 from server.providers.protocol import InputFile
@@ -47,6 +53,9 @@ class InputLimits:
     """Pixels, of the longer side."""
     seconds: float = 30.0
     """Time for the whole of one file, redirects and all."""
+    silent_seconds: float = 5.0
+    """Time for the head of an answer, and for the first bytes to come at the least rate."""
+    least_bytes_per_second: int = 16 * 1024
 
 
 class InputRefused(Exception):  # noqa: N818
@@ -69,6 +78,8 @@ class InputFetcher:
         self._pool = open_guarded(backend)
         self._allow_loopback = allow_loopback
         self._directory = directory
+        # Waited for before a file's time begins: that others are slow is not its fault.
+        self._room = asyncio.Semaphore(MOST_CONNECTIONS)
 
     async def fetch(self, url: str, limits: InputLimits) -> InputFile:
         """Fetches and checks one file, which belongs to the caller: `discard` it in the end.
@@ -99,9 +110,9 @@ class InputFetcher:
 
     async def _download(self, url: str, limits: InputLimits, descriptor: int) -> bytes:
         try:
-            async with asyncio.timeout(limits.seconds):
+            async with self._room, asyncio.timeout(limits.seconds):
                 for _ in range(_MOST_REDIRECTS + 1):
-                    onward = await self._visit(url, limits.max_bytes, descriptor)
+                    onward = await self._visit(url, limits, descriptor)
                     if isinstance(onward, bytes):
                         return onward
                     url = onward
@@ -111,7 +122,7 @@ class InputFetcher:
             raise _unfetched() from None
         raise _unfetched()
 
-    async def _visit(self, url: str, max_bytes: int, descriptor: int) -> bytes | str:
+    async def _visit(self, url: str, limits: InputLimits, descriptor: int) -> bytes | str:
         """The SHA-256 of the body, which is written; or the next URL."""
         if url_problem(url, allow_private=self._allow_loopback) is not None:
             raise _unfetched()
@@ -120,7 +131,7 @@ class InputFetcher:
             scheme=target.raw_scheme, host=target.raw_host, port=target.port, target=target.raw_path
         )
         headers = [(b"Host", target.netloc), *_HEADERS]
-        extensions = {"timeout": connect_limits()}
+        extensions = {"timeout": {**connect_limits(), "read": limits.silent_seconds}}
         async with self._pool.stream("GET", asked, headers=headers, extensions=extensions) as response:
             told = httpx.Headers(response.headers)
             if response.status in _REDIRECTS and "location" in told:
@@ -128,9 +139,9 @@ class InputFetcher:
             if response.status != 200 or told.get("content-encoding", "identity").lower() != "identity":
                 raise _unfetched()
             announced = told.get("content-length", "")
-            if announced.isdigit() and int(announced[:15]) > max_bytes:
-                raise _too_many_bytes(max_bytes)
-            return await _kept(response, max_bytes, descriptor)
+            if announced.isdigit() and int(announced[:15]) > limits.max_bytes:
+                raise _too_many_bytes(limits.max_bytes)
+            return await _kept(response, limits, descriptor)
 
 
 def discard(file: InputFile) -> None:
@@ -146,12 +157,18 @@ class _DiskError(Exception):
         super().__init__()
 
 
-async def _kept(response: httpcore.Response, max_bytes: int, descriptor: int) -> bytes:
+async def _kept(response: httpcore.Response, limits: InputLimits, descriptor: int) -> bytes:
     digest, size = hashlib.sha256(), 0
+    loop = asyncio.get_running_loop()
+    began = loop.time()
     async for part in response.aiter_stream():
         size += len(part)
-        if size > max_bytes:
-            raise _too_many_bytes(max_bytes)
+        if size > limits.max_bytes:
+            raise _too_many_bytes(limits.max_bytes)
+        took = loop.time() - began
+        if took > limits.silent_seconds and size < took * limits.least_bytes_per_second:
+            # A host that sends a byte now and then would hold a connection for the whole time.
+            raise _unfetched()
         try:
             keep(descriptor, part, digest)
         except OSError as error:

@@ -143,6 +143,11 @@ class Breakers:
             and now >= self._quiet.get((provider, model), now)
         )
 
+    def quiet_for(self, provider: str, model: str) -> float:
+        """Seconds for which a provider still asks to be left alone with that model; 0 where it does not."""
+        now = self._clock.now()
+        return max((self._quiet.get((provider, model), now) - now).total_seconds(), 0.0)
+
     def ordered(self, providers: Sequence[str], model: str) -> tuple[str, ...]:
         """The same providers, those that are better left alone behind the others, else in the order given."""
         good = [provider for provider in providers if self.admits(provider, model)]

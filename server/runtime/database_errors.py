@@ -26,6 +26,12 @@ _UNAVAILABLE = (
     TimeoutError,
     OSError,
 )
+_REFUSED = (
+    asyncpg.DataError,
+    asyncpg.IntegrityConstraintViolationError,
+    asyncpg.SyntaxOrAccessError,
+    asyncpg.PLPGSQLError,
+)
 
 
 def is_database_error(error: BaseException) -> bool:
@@ -39,6 +45,11 @@ def driver_error(error: BaseException) -> BaseException:
         error = error.orig
     cause = error.__cause__
     return cause if isinstance(cause, asyncpg.PostgresError | asyncpg.InterfaceError) else error
+
+
+def is_refused(error: BaseException) -> bool:
+    """Whether the database refuses a statement for what it says, so that the same one would be refused again."""
+    return isinstance(driver_error(error), _REFUSED)
 
 
 def safe_error(error: BaseException) -> BabySeaError:

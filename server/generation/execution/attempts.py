@@ -16,7 +16,7 @@ from server.generation.execution import store
 from server.generation.execution.callback_address import CallbackAddresses
 from server.generation.execution.health import Choice, ProviderHealth
 from server.generation.execution.inputs import HeldInputs
-from server.generation.execution.persistence import DATABASE_ERRORS, insist
+from server.generation.execution.persistence import insist
 from server.generation.execution.work import AttemptView, Work
 from server.providers import faults
 from server.providers.protocol import (
@@ -40,11 +40,18 @@ SEND_WITHIN_SECONDS = 10.0
 """Later than this after its attempt began nothing is sent. With the longest call it stays below the time after which a
 lookup gives up: a worker that stood still must not submit what others have given up, and perhaps had done elsewhere."""
 _SHORTEST_CALL_SECONDS = 1.0
+ACCEPTED = frozenset({"recorded", "known"})
+"""Words of an acceptance with which the attempt goes on."""
 
 _LATE = Fault(
     FaultKind.PROVIDER,
     error_reason_pb2.ERROR_REASON_PROVIDER_TIMEOUT,
     "The request could not be sent to the inference provider in time.",
+)
+_TAKEN = Fault(
+    FaultKind.PROVIDER,
+    error_reason_pb2.ERROR_REASON_PROVIDER_SUBMIT_UNKNOWN,
+    "The job that the inference provider named belongs to an equal request.",
 )
 _NO_ACCOUNT = Fault(
     FaultKind.ACCOUNT,
@@ -134,20 +141,17 @@ class Attempts:
         )
 
     async def _unsent(self, work: Work, attempt_id: UUID, fault: Fault) -> Fault:
-        await self.fail(work, attempt_id, fault)
+        # Left open, it would count as sent and never answered.
+        await insist(lambda: self.fail(work, attempt_id, fault))
         return fault
 
     async def _begin(self, work: Work, attempt_id: UUID, ordinal: int, choice: Choice) -> bool:
-        async def begin() -> bool:
-            return await store.begin_attempt(
+        # Perhaps only the answer was lost, and an attempt that stays open counts as sent; the same one begins once.
+        return await insist(
+            lambda: store.begin_attempt(
                 self._engine, work.job, attempt_id, ordinal, choice.provider, choice.postponed
             )
-
-        try:
-            return await begin()
-        except DATABASE_ERRORS:
-            # Perhaps only the answer was lost; the same attempt begins once.
-            return await begin()
+        )
 
     async def _send(
         self, work: Work, attempt_id: UUID, adapter: Adapter, inputs: tuple[InputFile, ...]
@@ -158,7 +162,12 @@ class Attempts:
         reach(Point.SUBMIT_ANSWERED)
         match outcome:
             case Accepted(ref) | Done(ref):
-                if not await insist(lambda: self.accept(work, attempt_id, ref)):
+                word = await insist(lambda: self.accept(work, attempt_id, ref))
+                if word == "foreign":
+                    # A lookup found it for another attempt that asked for the same, and that one delivers it.
+                    await insist(lambda: self.fail(work, attempt_id, _TAKEN))
+                    return _TAKEN
+                if word not in ACCEPTED:
                     # The attempt was given up while its answer was on the way: nobody waits for this job.
                     await adapter.cancel(ref)
                     raise store.JobLost
@@ -179,12 +188,11 @@ class Attempts:
             # This worker ends. The call is hung up, so nothing of it can arrive here any more.
             return Unknown(faults.submit_unknown(adapter.capabilities.name))
 
-    async def accept(self, work: Work, attempt_id: UUID, ref: ProviderRef) -> bool:
-        """Records the job that the provider named; False when the attempt is over and the job must be stopped."""
-        word = await store.record_acceptance(
+    async def accept(self, work: Work, attempt_id: UUID, ref: ProviderRef) -> str:
+        """Records the job that the provider named; the word of generation.record_acceptance."""
+        return await store.record_acceptance(
             self._engine, work.generation_id, attempt_id, ref.job_id, ref.to_json()
         )
-        return word in {"recorded", "known"}
 
     async def fail(
         self, work: Work, attempt_id: UUID, fault: Fault, *, state: str = "failed", cost: int | None = None

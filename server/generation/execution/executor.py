@@ -20,10 +20,12 @@ from server.generation.execution.step import Stepper
 from server.generation.execution.store import JobLost
 from server.generation.execution.tracing import traceparent_of
 from server.runtime import leases
+from server.runtime.database_errors import is_refused
 from server.runtime.fault_points import Point, reach
 from server.runtime.leases import Job
 
 _BUSY_SECONDS = 0.01
+_LOST_SECONDS = 2.0
 _IDLE_SECONDS = 0.15
 _LONGEST_BACKOFF = 60.0
 _LONGEST_DATABASE_PAUSE = 5.0
@@ -79,8 +81,9 @@ class Executor:
             await self._leave()
 
     def stop(self) -> None:
-        """Stops claiming; `run` returns when its steps have ended."""
+        """Stops claiming, and begins no attempt any more; `run` returns when its steps have ended."""
         self._stopping.set()
+        self._stepper.stop()
 
     async def _claim_until_stopped(self) -> None:
         while not self._stopping.is_set():
@@ -131,7 +134,8 @@ class Executor:
                 outcome = await self._stepper.advance(job)
             self._failures.pop(job.id, None)
         except JobLost:
-            return
+            # Where it is ours all the same, somebody must look at it again; else this changes nothing.
+            outcome = Again(_LOST_SECONDS)
         except Exception as error:  # noqa: BLE001 - one job's failure is no other's
             outcome = await self._after_failure(job, error)
         if isinstance(outcome, Again):
@@ -146,7 +150,7 @@ class Executor:
         _log.error("a step failed", exc_info=error, extra=facts)
         if len(self._failures) > _REMEMBERED_FAILURES:
             self._failures.clear()
-        if isinstance(error, DATABASE_ERRORS):
+        if isinstance(error, DATABASE_ERRORS) and not is_refused(error):
             return Again(min(0.5 * 2**failures, _LONGEST_DATABASE_PAUSE))
         with suppress(*DATABASE_ERRORS, JobLost):
             if await self._stepper.after_failure(job):

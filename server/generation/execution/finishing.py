@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import timedelta
+from uuid import UUID
 
 from babysea.common.v1 import error_reason_pb2
 from server.catalog import Catalog
@@ -16,6 +17,7 @@ from server.generation.execution.costs import finished_micros
 from server.generation.execution.health import ProviderHealth
 from server.generation.execution.next_step import Again, Next, Over
 from server.generation.execution.outputs import Delivered, Delivery
+from server.generation.execution.persistence import insist
 from server.generation.execution.store import Settlement
 from server.generation.execution.work import AttemptView, Work
 from server.generation.pricing import captured_micros
@@ -28,6 +30,9 @@ _RETRY_PAUSE = 2.0
 _LONGEST_STORAGE_PAUSE = 60.0
 _STORAGE_GRACE_SECONDS = 900.0
 """How long after its deadline a finished job waits for our own storage before it is given up."""
+_PATIENT_SECONDS = 60.0
+"""How long after its first failure a host of files is asked again, however late its job was done."""
+_REMEMBERED_TROUBLE = 10_000
 _HELD_SECONDS = 120.0
 """How long outputs that exist nowhere but here wait in memory for our own storage."""
 _NOTHING = Fault(
@@ -67,6 +72,8 @@ class Finishing:
         self._delivery = delivery
         self._health = health
         self._now = now
+        self._trouble: dict[UUID, float] = {}
+        """When a host of files first did not give an attempt's output."""
 
     async def finish(
         self, work: Work, attempt: AttemptView, finished: Finished
@@ -76,27 +83,42 @@ class Finishing:
         Raises:
             JobLost: another worker has the generation.
         """
+        patient = self._is_patient(work, attempt)
         try:
-            delivered = await self._stored(work, attempt, finished)
+            delivered = await self._stored(work, attempt, finished, patient=patient)
         except (StorageError, LocalStorageError):
             # Ours to mend: no other provider is paid for the same work meanwhile.
             if work.overdue >= _STORAGE_GRACE_SECONDS:
                 return TooLate(finished_micros(work, attempt.provider, finished))
             return Again(min(max(work.age(attempt) * 0.2, _RETRY_PAUSE), _LONGEST_STORAGE_PAUSE))
         except DownloadError as error:
-            if error.retryable and work.age(attempt) < work.model.attempt_seconds:
+            if error.retryable and patient:
+                self._trouble.setdefault(attempt.id, self._now())
                 return Again(_RETRY_PAUSE)
             fault = Fault(FaultKind.PROVIDER, error.reason, error.sentence)
             return await self._discard(work, attempt, finished, fault)
         return await self._settle(work, attempt, finished, delivered)
 
-    async def _stored(self, work: Work, attempt: AttemptView, finished: Finished) -> Delivered:
+    def _is_patient(self, work: Work, attempt: AttemptView) -> bool:
+        """Whether a host of files that is in trouble is asked again: for its attempt's time, and for a while in any case."""
+        if len(self._trouble) > _REMEMBERED_TROUBLE:
+            self._trouble.clear()
+        first = self._trouble.get(attempt.id)
+        return (
+            work.age(attempt) < work.model.attempt_seconds
+            or first is None
+            or self._now() - first < _PATIENT_SECONDS
+        )
+
+    async def _stored(
+        self, work: Work, attempt: AttemptView, finished: Finished, *, patient: bool
+    ) -> Delivered:
         """The outputs in our store. Those that came with the answer cannot be fetched again, so they are held on to."""
         held_until = self._now() + _HELD_SECONDS
-        only_here = any(output.content is not None for output in finished.outputs)
+        only_here = _is_only_here(finished)
         while True:
             try:
-                return await self._delivery.deliver(work, attempt, finished.outputs)
+                return await self._delivery.deliver(work, attempt, finished.outputs, patient=patient)
             except (StorageError, LocalStorageError):
                 if not only_here or self._now() >= held_until:
                     raise
@@ -121,21 +143,24 @@ class Finishing:
         cost = finished_micros(work, attempt.provider, finished, delivered.seconds)
         retention = self._catalog.plan(work.plan).retention.output_files
         run_seconds = finished.run_seconds
-        word = await self._settlements.submit(
-            Settlement(
-                id=work.generation_id,
-                token=work.job.token,
-                state="succeeded",
-                capture=capture,
-                attempt=attempt.id,
-                cost=cost,
-                run_millis=None if run_seconds is None else round(run_seconds * 1000),
-                provider_errors=work.provider_errors(),
-                outputs=delivered.outputs_json,
-                output_expires=work.now + timedelta(seconds=retention),
-            ),
-            work.account_id.int,
+        settlement = Settlement(
+            id=work.generation_id,
+            token=work.job.token,
+            state="succeeded",
+            capture=capture,
+            attempt=attempt.id,
+            cost=cost,
+            run_millis=None if run_seconds is None else round(run_seconds * 1000),
+            provider_errors=work.provider_errors(),
+            outputs=delivered.outputs_json,
+            output_expires=work.now + timedelta(seconds=retention),
         )
+
+        async def settle() -> str:
+            return await self._settlements.submit(settlement, work.account_id.int)
+
+        # What came with the answer cannot be asked for again. A settlement that was made and only not heard of is "stale".
+        word = await (insist(settle) if _is_only_here(finished) else settle())
         if word == "settled":
             return Over(finish=False)
         if word == "stale":
@@ -145,3 +170,8 @@ class Finishing:
         await self._attempts.end(work, attempt, "discarded", cost)
         await self._delivery.forget(work, attempt.id)
         return Over(finish=True)
+
+
+def _is_only_here(finished: Finished) -> bool:
+    """Whether an output exists nowhere but in this process's memory."""
+    return any(output.content is not None for output in finished.outputs)

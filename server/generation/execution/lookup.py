@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from babysea.common.v1 import error_reason_pb2
 from server.generation.execution import store
-from server.generation.execution.attempts import SEND_WITHIN_SECONDS, Attempts
+from server.generation.execution.attempts import ACCEPTED, SEND_WITHIN_SECONDS, Attempts
 from server.generation.execution.work import AttemptView, Work
 from server.providers.protocol import Adapter, Fault, FaultKind, ProviderUnreachable
 from server.runtime.fault_points import Point, reach
@@ -66,9 +66,11 @@ class Lookup:
         known = await store.known_jobs(self._engine, attempt.provider, [ref.job_id for ref in refs])
         unclaimed = [ref for ref in refs if ref.job_id not in known]
         if unclaimed:
+            if await store.may_be_anothers(self._engine, attempt.id, work.model.identifier):
+                return Looked.NOT_YET
             reach(Point.LOOKUP_FOUND)
-            accepted = await self._attempts.accept(work, attempt.id, unclaimed[0])
-            return Looked.FOUND if accepted else Looked.NOT_YET
+            word = await self._attempts.accept(work, attempt.id, unclaimed[0])
+            return Looked.FOUND if word in ACCEPTED else Looked.NOT_YET
         if age < LOOKUP_GIVES_UP_AFTER:
             return Looked.NOT_YET
         await self._attempts.fail(work, attempt.id, _NEVER_ARRIVED)

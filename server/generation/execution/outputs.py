@@ -15,7 +15,7 @@ from kit.telemetry import span
 from server.generation.execution.work import AttemptView, Work
 from server.generation.storage import OutputStore, StorageError
 from server.providers.dimensions import dimensions, has_ratio
-from server.providers.download import Downloaded, OutputNotMedia, fetch_output, keep_output
+from server.providers.download import Downloaded, DownloadError, OutputNotMedia, fetch_output, keep_output
 from server.providers.media import CONTENT_TYPES, mp4_seconds, mp4_size
 from server.providers.protocol import RemoteOutput
 from server.providers.registry import Providers
@@ -47,11 +47,16 @@ class Delivery:
         self._providers = providers
         self._outputs = outputs
 
-    async def deliver(self, work: Work, attempt: AttemptView, remote: Sequence[RemoteOutput]) -> Delivered:
+    async def deliver(
+        self, work: Work, attempt: AttemptView, remote: Sequence[RemoteOutput], *, patient: bool
+    ) -> Delivered:
         """Fetches every output, stores it under a name of its own, and says what was stored.
 
+        An output that is gone, too large or not what was asked is left out, as long as any other can be delivered. One
+        that may come a little later is waited for by whoever is `patient`, and left out by others.
+
         Raises:
-            DownloadError: an output is gone, too large, or not what was asked.
+            DownloadError: nothing can be delivered, or not yet.
             StorageError, LocalStorageError: our own storage is away; no provider is to blame.
         """
         extension = work.request.output_format
@@ -59,12 +64,19 @@ class Delivery:
         wanted = remote[: work.request.output_number]
         stored: list[dict[str, object]] = []
         seconds: float | None = None
+        trouble: DownloadError | None = None
         with ExitStack() as fetched:
             for ordinal, output in enumerate(wanted, start=1):
-                file = await self._fetched(output, _LARGEST_BYTES[work.request.media], content_type)
-                fetched.callback(file.discard)
-                reach(Point.OUTPUT_FETCHED)
-                await _check_ratio(work, attempt, file)
+                try:
+                    file = await self._fetched(output, _LARGEST_BYTES[work.request.media], content_type)
+                    fetched.callback(file.discard)
+                    reach(Point.OUTPUT_FETCHED)
+                    await _check_ratio(work, attempt, file)
+                except DownloadError as error:
+                    if error.retryable and patient:
+                        raise
+                    trouble = error
+                    continue
                 if work.request.media == "video":
                     seconds = mp4_seconds(file.path)
                 key = OutputStore.key(work.account_id, work.generation_id, attempt.id, ordinal, extension)
@@ -79,6 +91,8 @@ class Delivery:
                         "sha256": file.sha256.hex(),
                     }
                 )
+        if trouble is not None and not stored:
+            raise trouble
         return Delivered(json.dumps(stored), len(stored), seconds)
 
     async def _fetched(self, output: RemoteOutput, most_bytes: int, content_type: str) -> Downloaded:

@@ -5,6 +5,8 @@ The record alone decides what is next, so a step may follow any crash. Nothing i
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from babysea.common.v1 import error_reason_pb2
@@ -26,6 +28,7 @@ from server.generation.execution.loading import Loading
 from server.generation.execution.lookup import Looked, Lookup
 from server.generation.execution.next_step import Again, Next, Over
 from server.generation.execution.outputs import Delivery
+from server.generation.execution.persistence import insist
 from server.generation.execution.store import Settlement
 from server.generation.execution.winding import WindDown
 from server.generation.execution.work import TERMINAL, AttemptView, Work
@@ -52,12 +55,22 @@ from server.runtime.leases import Job
 _UNKNOWN_LOOK = 2.0
 _RETRY_PAUSE = 2.0
 _LONGEST_PAUSE = 5.0
+_SLOWEST_POLLS = 3
+"""Times a provider's shortest pause between polls: the longest pause, where that is longer than the usual one."""
+_LONGEST_ASKED_PAUSE = 60.0
+"""The longest pause that a provider can ask for."""
+_NO_ROOM_PAUSE = 1.0
 _SETTLING_IN_SECONDS = 10.0
 """A provider that does not know a job so soon after naming it may not have spread the word yet."""
 _TOO_SLOW = Fault(
     FaultKind.PROVIDER,
     error_reason_pb2.ERROR_REASON_PROVIDER_TIMEOUT,
     "The inference provider did not finish in time and was stopped.",
+)
+_STOPPED_THERE = Fault(
+    FaultKind.PROVIDER,
+    error_reason_pb2.ERROR_REASON_PROVIDER_ERROR,
+    "The inference provider stopped the job by itself.",
 )
 _NEVER_STORED = Fault(
     FaultKind.PROVIDER,
@@ -94,6 +107,7 @@ class Stepper:
         self._finishing = Finishing(settlements, catalog, self._attempts, delivery, health)
         self._winding = WindDown(engine, self._attempts, self._lookup, providers, delivery)
         self._ending = Ending(engine, settlements, loading)
+        self._stopping = False
 
     async def advance(self, job: Job) -> Next:
         """Does the next thing.
@@ -131,6 +145,10 @@ class Stepper:
         """
         return await self._ending.abandon(job, only_overdue=True)
 
+    def stop(self) -> None:
+        """Begins no attempt any more: whoever stops would hang up before its answer."""
+        self._stopping = True
+
     async def finish(self, seconds: float) -> None:
         """Waits for requests that are on their way to a provider; hangs up those that take longer."""
         await self._attempts.finish(seconds)
@@ -150,10 +168,20 @@ class Stepper:
             return await self._fail(work, error_reason_pb2.ERROR_REASON_ALL_PROVIDERS_FAILED)
         if work.overdue >= 0:
             return await self._fail(work, error_reason_pb2.ERROR_REASON_PROVIDER_TIMEOUT)
+        if isinstance(choice, float):
+            return Again(choice)
         inputs = await self._inputs.prepare(work)
+        if inputs is None:
+            return Again(_NO_ROOM_PAUSE)
         if isinstance(inputs, Fault):
             # No provider is called with a file that nobody can use.
             return await self._fail(work, inputs.reason, inputs.message)
+        if inputs.took_time:
+            work = await self._loading.reload(work)
+            if work.state in TERMINAL or work.overdue >= 0:
+                return Again(0)
+        if self._stopping:
+            return Again(0)
         outcome = await self._attempts.submit(work, choice, self._providers.get(choice.provider), inputs)
         match outcome:
             case None:
@@ -169,7 +197,8 @@ class Stepper:
 
     async def _finish_now(self, work: Work, finished: Finished) -> Next:
         """Delivers what a provider did while it was asked."""
-        work = await self._loading.reload(work)
+        # Nothing of it can be asked for again, so a database that is away for a moment must not cost it.
+        work = await insist(lambda: self._loading.reload(work))
         attempt = work.open_attempt
         if work.state in TERMINAL or attempt is None:
             return Again(0)
@@ -209,8 +238,8 @@ class Stepper:
             return await self._wait(work, attempt, Pending(_LONGEST_PAUSE))
         try:
             progress = await adapter.poll(attempt.ref)
-        except ProviderUnreachable:
-            return await self._wait(work, attempt, Pending(_LONGEST_PAUSE))
+        except ProviderUnreachable as error:
+            return await self._wait(work, attempt, Pending(error.fault.retry_after or _LONGEST_PAUSE))
         match progress:
             case Pending():
                 return await self._wait(work, attempt, progress)
@@ -231,25 +260,34 @@ class Stepper:
                 await self._attempts.fail(work, attempt.id, fault)
                 return await self._after_fault(work)
             case CanceledUpstream():
-                await self._attempts.end(work, attempt, "canceled")
-                return await self._start_next(await self._loading.reload(work))
+                self._health.failed(work, attempt.provider, _STOPPED_THERE)
+                await self._attempts.fail(work, attempt.id, _STOPPED_THERE, state="canceled")
+                return await self._after_fault(work)
 
     async def _wait(self, work: Work, attempt: AttemptView, pending: Pending) -> Next:
         """Looks again later; an attempt that is too slow gives way once the provider confirms that it stopped."""
         age = work.age(attempt)
-        late = work.overdue >= 0 or age >= work.model.attempt_seconds
-        if late and pending.ready is not None:
-            # What the others made is delivered; what is still going on is stopped as best it can be.
-            await self._stop(attempt)
-            return await self._finish(work, attempt, pending.ready)
+        slow = age >= work.model.attempt_seconds
+        if pending.ready is not None and (slow or work.overdue >= 0):
+            return await self._finish(work, attempt, await self._cut_short(work, attempt, pending.ready))
         if work.overdue >= 0:
             self._health.failed(work, attempt.provider, _TOO_SLOW)
             return await self._give_up(work, attempt, _TOO_SLOW)
-        if late and await self._stop(attempt) is CancelOutcome.SENT_CONFIRMED:
+        # Where nobody would come after it, it has until the deadline.
+        gives_way = slow and work.untried and not self._ambiguity.forbids(work)
+        if gives_way and await self._stop(attempt) is CancelOutcome.SENT_CONFIRMED:
             self._health.failed(work, attempt.provider, _TOO_SLOW)
             await self._attempts.fail(work, attempt.id, _TOO_SLOW, state="canceled")
             return await self._after_fault(work)
-        return Again(max(min(max(pending.retry_after, age * 0.1), _LONGEST_PAUSE), 0.1))
+        least = self._catalog.provider(attempt.provider).min_poll_seconds
+        usual = min(age * 0.1, max(_LONGEST_PAUSE, _SLOWEST_POLLS * least))
+        return Again(max(min(max(pending.retry_after, usual, least), _LONGEST_ASKED_PAUSE), 0.1))
+
+    async def _cut_short(self, work: Work, attempt: AttemptView, ready: Finished) -> Finished:
+        """What is ready of several calls: the others are stopped as best they can be, and may be billed where not."""
+        if await self._stop(attempt) is CancelOutcome.SENT_CONFIRMED:
+            return ready
+        return replace(ready, cost_micros=estimated_micros(work, attempt))
 
     async def _stop(self, attempt: AttemptView) -> CancelOutcome:
         """Asks the provider to stop, as best it can be asked."""

@@ -49,6 +49,16 @@ _KNOWN_JOBS = text(
                       and a.provider_ref -> 'parts' @> jsonb_build_array(jsonb_build_object('job_id', j.id)))
     """
 )
+_MAY_BE_ANOTHERS = text(
+    """
+    select exists (
+      select 1 from generation.attempt a
+        join generation.attempt o on o.provider = a.provider and o.state = 'submitting' and o.id <> a.id
+        join generation.generation g on g.id = o.generation_id and g.model = :model
+       where a.id = cast(:attempt as uuid) and o.submitted_at < a.submitted_at + interval '1 minute'
+         and o.submitted_at > clock_timestamp() - interval '30 seconds')
+    """
+)
 _SETTLE = text(
     """
     select word from generation.settle_many(cast(:id as uuid[]), cast(:token as bigint[]), cast(:state as text[]), cast(:capture as bigint[]),
@@ -189,6 +199,16 @@ async def known_jobs(engine: AsyncEngine, provider: str, job_ids: Sequence[str])
     async with statement(engine) as connection:
         rows = await connection.execute(_KNOWN_JOBS, {"provider": provider, "ids": list(job_ids)})
         return {row.id for row in rows}
+
+
+async def may_be_anothers(engine: AsyncEngine, attempt_id: UUID, model: str) -> bool:
+    """Whether a job that nobody has on record may be the one of another attempt, whose submit is under way.
+
+    Only attempts of the same minute and model are in question; after 30 seconds none of their calls goes on.
+    """
+    async with statement(engine) as connection:
+        values = {"attempt": attempt_id, "model": model}
+        return bool((await connection.execute(_MAY_BE_ANOTHERS, values)).scalar_one())
 
 
 async def settle_many(engine: AsyncEngine, items: Sequence[Settlement]) -> list[str]:

@@ -87,8 +87,8 @@ class WindDown:
             return None
         try:
             progress = await adapter.poll(attempt.ref)
-        except ProviderUnreachable:
-            return _LOOK_SECONDS
+        except ProviderUnreachable as error:
+            return max(error.fault.retry_after or 0.0, adapter.capabilities.min_poll_seconds, _LOOK_SECONDS)
         match progress:
             case Pending(retry_after):
                 return max(retry_after, _LOOK_SECONDS)

@@ -93,6 +93,20 @@ class Work:
         tried = {attempt.provider for attempt in self.attempts}
         return tuple(provider for provider in self.provider_order if provider not in tried)
 
+    @property
+    def throttled(self) -> tuple[AttemptView, ...]:
+        """The last attempts at providers that limited us: they made nothing, so they may be asked again."""
+        last = {attempt.provider: attempt for attempt in self.attempts}
+        return tuple(
+            last[provider]
+            for provider in self.provider_order
+            if provider in last and last[provider].error_kind is FaultKind.THROTTLED
+        )
+
+    def asked(self, provider: str) -> int:
+        """How many attempts were made there."""
+        return sum(1 for attempt in self.attempts if attempt.provider == provider)
+
     def provider_errors(self) -> str:
         """What the failed providers answered, as the JSON array that the record keeps."""
         return json.dumps(

@@ -79,11 +79,17 @@ class Fakes:
     asked: dict[str, list[dict[str, Any]]] = field(default_factory=lambda: defaultdict(list))
     """Bodies of the submits by provider."""
     unfinished: set[str] = field(default_factory=set)
-    """Jobs that stay in Fal's queue."""
+    """Jobs that stay in Fal's queue, or at work at Replicate."""
     stuck: int = 0
     """How many of Fal's next jobs will."""
     made: dict[str, int] = field(default_factory=dict)
     """Pictures by job."""
+    listed: list[dict[str, Any]] = field(default_factory=list)
+    """What Replicate's list of predictions shows."""
+    canceled: list[str] = field(default_factory=list)
+    """Jobs that Replicate was told to stop."""
+    file_statuses: list[int] = field(default_factory=list)
+    """What the next requests for files are answered with; without one a file comes."""
 
     def calls(self, provider: str) -> int:
         """How many submits a provider got."""
@@ -117,11 +123,19 @@ class Fakes:
     async def replicate_job(self, request: Request) -> Response:
         """GET /replicate/v1/predictions/{job}"""
         job = request.path_params["job"]
+        if job in self.unfinished:
+            return JSONResponse({"id": job, "status": "processing"})
         return JSONResponse({"id": job, "status": "succeeded", "output": self._files(job)})
+
+    async def replicate_cancel(self, request: Request) -> Response:
+        """POST /replicate/v1/predictions/{job}/cancel"""
+        job = request.path_params["job"]
+        self.canceled.append(job)
+        return JSONResponse({"id": job, "status": "canceled"})
 
     async def replicate_list(self, request: Request) -> Response:
         """GET /replicate/v1/predictions"""
-        return JSONResponse({"results": [], "next": None})
+        return JSONResponse({"results": self.listed, "next": None})
 
     async def fal(self, request: Request) -> Response:
         """POST /fal/{model}"""
@@ -163,6 +177,8 @@ class Fakes:
 
     async def file(self, request: Request) -> Response:
         """GET /files/{name}"""
+        if self.file_statuses:
+            return Response(status_code=self.file_statuses.pop(0))
         return Response(png(), media_type="image/png")
 
     def _files(self, job: str) -> list[str]:
@@ -190,6 +206,7 @@ async def serving_fakes() -> AsyncIterator[Fakes]:
             Route("/replicate/v1/models/{owner}/{name}/predictions", fakes.replicate, methods=["POST"]),
             Route("/replicate/v1/predictions", fakes.replicate_list),
             Route("/replicate/v1/predictions/{job}", fakes.replicate_job),
+            Route("/replicate/v1/predictions/{job}/cancel", fakes.replicate_cancel, methods=["POST"]),
             Route("/fal/jobs/{job}/status", fakes.fal_status),
             Route("/fal/jobs/{job}/cancel", fakes.fal_cancel, methods=["PUT"]),
             Route("/fal/jobs/{job}", fakes.fal_result),

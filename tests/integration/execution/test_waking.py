@@ -13,6 +13,7 @@ from kit.ids import uuid7
 from server.generation.execution import store
 from server.generation.execution.waking import WakeWord, wake_for_callback
 from server.providers.protocol import ProviderRef
+from server.runtime import leases
 from tests.integration.execution.fakes import Fakes
 from tests.support.stack import Customer, Stack
 
@@ -110,3 +111,57 @@ async def test_every_part_of_a_job_is_known_as_its_attempts(
     assert await store.known_jobs(engine, "replicate", ["one", "two"]) == set()
     assert await _wake(stack, attempt, str(uuid7()), "two") == "woken"
     assert await _wake(stack, attempt, str(uuid7()), "three") == "foreign"
+
+
+@pytest.mark.parametrize("named", [0, 1])
+async def test_a_report_that_overtakes_the_answer_takes_no_part_away(
+    stack: Stack, attempt: UUID, database_as_superuser: asyncpg.Connection, named: int
+) -> None:
+    """A report about one of several jobs comes first; then the submit's own answer names all of them."""
+    await database_as_superuser.execute(
+        "update generation.attempt set provider_job_id = null, provider_ref = null, state = 'submit_unknown' where id = $1",
+        attempt,
+    )
+    parts = str(uuid7()), str(uuid7())
+    assert await _wake(stack, attempt, str(uuid7()), parts[named]) == "recorded"
+    generation = "select generation_id from generation.attempt where id = $1"
+    generation_id = await database_as_superuser.fetchval(generation, attempt)
+    whole = ProviderRef(parts[0], {}, tuple(ProviderRef(part, {}) for part in parts)).to_json()
+    engine = stack.server.shared.databases.worker
+    for word in ("recorded", "known"):
+        assert await store.record_acceptance(engine, generation_id, attempt, parts[0], whole) == word
+    assert await store.known_jobs(engine, "fal", parts) == set(parts)
+
+
+async def test_an_attempt_whose_job_a_report_named_is_not_said_to_be_unanswered(
+    stack: Stack, attempt: UUID, database_as_superuser: asyncpg.Connection
+) -> None:
+    engine = stack.server.shared.databases.worker
+    worker = uuid7()
+    await leases.heartbeat(engine, worker, 60, new=True)
+    generation = "select generation_id from generation.attempt where id = $1"
+    generation_id = await database_as_superuser.fetchval(generation, attempt)
+    await database_as_superuser.execute("update runtime.job set run_after = now()")
+    job = next(each for each in await leases.claim(engine, worker, 100) if each.id == generation_id)
+    await store.record_attempt(engine, job, attempt, "submit_unknown", code="BSE4008")
+    row = await database_as_superuser.fetchrow("select * from generation.attempt where id = $1", attempt)
+    assert row is not None
+    assert (row["state"], row["error_code"]) == ("accepted", None)
+
+
+async def test_a_job_of_another_attempt_is_foreign_and_no_error(
+    stack: Stack, customer: Customer, attempt: UUID, database_as_superuser: asyncpg.Connection
+) -> None:
+    engine = stack.server.shared.databases.worker
+    job_of = "select provider_job_id from generation.attempt where id = $1"
+    taken = await database_as_superuser.fetchval(job_of, attempt)
+    created = await customer.create(provider_order="fal")
+    generation_id = UUID(created.generation.generation_id)
+    worker, other = uuid7(), uuid7()
+    await leases.heartbeat(engine, worker, 60, new=True)
+    job = next(each for each in await leases.claim(engine, worker, 100) if each.id == generation_id)
+    assert await store.begin_attempt(engine, job, other, 1, "fal")
+    ref = ProviderRef(taken, {}).to_json()
+    assert await store.record_acceptance(engine, generation_id, other, taken, ref) == "foreign"
+    state = "select state from generation.attempt where id = $1"
+    assert await database_as_superuser.fetchval(state, other) == "submitting"

@@ -14,7 +14,7 @@ from babysea.generation.v1 import generation_pb2
 from kit.settings import Settings
 from server.runtime.dependencies import open_dependencies
 from server.runtime.errors import StartError
-from tests.integration.providers.outside import canned, closed_port, reply
+from tests.integration.providers.outside import answering, canned, closed_port, reply
 from tests.support.postgres import TestDatabase
 from tests.support.region import settings_for
 from tests.support.stack import Customer, Stack, running_stack
@@ -153,3 +153,37 @@ def test_production_does_not_start_with_the_development_setting(database: TestDa
     )
     with pytest.raises(StartError, match="BABYSEA_INPUT_ALLOW_PRIVATE"):
         open_dependencies(production)
+
+
+async def test_nothing_is_sent_when_the_files_came_after_the_deadline(
+    developing: Stack, tmp_path: Path
+) -> None:
+    customer = await developing.customer()
+    async with answering(reply("200 OK", picture()), pause=2.5) as url:
+        created = await customer.create(
+            model_identifier=MODEL, deadline_seconds=1, input_file=[f"{url}/in.png"]
+        )
+        record = await customer.finished(created.generation.generation_id)
+    assert (record.generation.state, record.generation.error_code) == (generation_pb2.STATE_FAILED, "BSE4002")
+    assert await developing.log() == []
+    assert left_over(tmp_path) == []
+
+
+async def test_slow_hosts_of_one_customer_hold_up_nobody_without_files(
+    database: TestDatabase, sandbox_url: str, tmp_path: Path
+) -> None:
+    head = b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n"
+    async with (
+        answering(head, b"x", pause=0.2, again=True) as url,
+        running_stack(
+            database, sandbox_url, tmp_path, input_allow_private=True, worker_concurrency=2
+        ) as stack,
+    ):
+        slow, quick = await stack.customer(), await stack.customer()
+        held = [await slow.create(model_identifier=MODEL, input_file=[f"{url}/in.png"]) for _ in range(4)]
+        created = await quick.create()
+        record = await quick.finished(created.generation.generation_id, seconds=5)
+        assert record.generation.state == generation_pb2.STATE_SUCCEEDED
+        for each in held:
+            ended = await slow.finished(each.generation.generation_id)
+            assert ended.generation.error_code == "BSE2009"

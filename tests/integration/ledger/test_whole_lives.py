@@ -50,10 +50,15 @@ async def test_a_partial_batch_is_charged_for_what_was_delivered_and_the_rest_re
     whole = outputs.Delivery.deliver
 
     async def two_of_them(
-        self: outputs.Delivery, work: Work, attempt: AttemptView, remote: Sequence[RemoteOutput]
+        self: outputs.Delivery,
+        work: Work,
+        attempt: AttemptView,
+        remote: Sequence[RemoteOutput],
+        *,
+        patient: bool,
     ) -> outputs.Delivered:
         # The sandbox always delivers all; a provider whose own filter dropped some answers with fewer.
-        return await whole(self, work, attempt, remote[:2])
+        return await whole(self, work, attempt, remote[:2], patient=patient)
 
     monkeypatch.setattr(outputs.Delivery, "deliver", two_of_them)
     created = await customer.create(output_number=4)

@@ -41,3 +41,33 @@ def closed_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
     return port
+
+
+@asynccontextmanager
+async def answering(*parts: bytes, pause: float, again: bool = False) -> AsyncIterator[str]:
+    """A host that sends the parts of its answer with a pause before each, the last one again and again if told; its URL."""
+    serving: set[asyncio.Task[None]] = set()
+    over = asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if (task := asyncio.current_task()) is not None:
+            serving.add(task)
+        with suppress(OSError, asyncio.IncompleteReadError):
+            await reader.readuntil(b"\r\n\r\n")
+            for part in parts:
+                await asyncio.sleep(pause)
+                writer.write(part)
+                await writer.drain()
+            while again and not over.is_set():
+                await asyncio.sleep(pause)
+                writer.write(parts[-1])
+                await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    try:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    finally:
+        server.close()
+        over.set()
+        await asyncio.gather(*serving)

@@ -22,7 +22,7 @@ from server.catalog import Catalog
 from server.generation.request import normalise
 from server.providers.protocol import Adapter, Job
 from server.providers.registry import Providers, open_providers
-from tests.integration.providers.canned import canned, closed_port, reply
+from tests.integration.providers.canned import answering, canned, closed_port, reply
 
 __all__ = [
     "IMAGE",
@@ -32,6 +32,7 @@ __all__ = [
     "HandClock",
     "Outside",
     "adapter",
+    "answering",
     "canned",
     "closed_port",
     "reply",

@@ -18,10 +18,10 @@ from PIL import Image
 from babysea.common.v1 import error_reason_pb2 as reasons
 from kit.errors import spec_of
 from server.providers.download import LocalStorageError
-from server.providers.guard import GuardedBackend
+from server.providers.guard import MOST_CONNECTIONS, GuardedBackend
 from server.providers.inputs import InputFetcher, InputLimits, InputRefused, discard
 from server.providers.protocol import InputFile
-from tests.integration.providers.outside import canned, closed_port, reply
+from tests.integration.providers.outside import answering, canned, closed_port, reply
 
 LIMITS = InputLimits(seconds=5)
 
@@ -303,3 +303,34 @@ async def test_a_full_disk_is_ours_and_not_the_customers(tmp_path: Path) -> None
     async with canned(reply("200 OK", picture())) as (url, _), fetching(missing) as fetcher:
         with pytest.raises(LocalStorageError):
             await fetcher.fetch(url, LIMITS)
+
+
+TRICKLE = (b"HTTP/1.1 200 OK\r\ncontent-length: 1000000\r\n\r\n", b"x")
+
+
+async def test_a_host_that_sends_a_byte_now_and_then_is_left_long_before_the_time_is_over(
+    tmp_path: Path,
+) -> None:
+    limits = InputLimits(seconds=30, silent_seconds=0.5)
+    began = asyncio.get_running_loop().time()
+    async with answering(*TRICKLE, pause=0.05, again=True) as url:
+        assert await refused(f"{url}/a", tmp_path, limits) == "BSE2009"
+    assert asyncio.get_running_loop().time() - began < 10
+
+
+async def test_a_slow_host_takes_no_time_from_a_file_that_waits_for_it(tmp_path: Path) -> None:
+    """More files than connections: whoever waits for one is refused for nothing."""
+    limits = InputLimits(seconds=3, silent_seconds=1.5)
+    async with (
+        answering(*TRICKLE, pause=0.05, again=True) as slow,
+        canned(reply("200 OK", picture())) as (url, _),
+        fetching(tmp_path) as fetcher,
+    ):
+        held = [asyncio.create_task(fetcher.fetch(f"{slow}/a", limits)) for _ in range(3 * MOST_CONNECTIONS)]
+        await asyncio.sleep(0.1)
+        file = await fetcher.fetch(f"{url}/a", limits)
+        assert file.content_type == "image/png"
+        discard(file)
+        assert all(
+            isinstance(each, InputRefused) for each in await asyncio.gather(*held, return_exceptions=True)
+        )

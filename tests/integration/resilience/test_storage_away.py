@@ -102,7 +102,7 @@ async def test_storage_that_stays_away_past_the_deadline_and_its_grace_gives_the
     assert await stack.region.audit() == []
 
 
-async def test_an_attempt_that_delivered_half_of_its_files_leaves_none(
+async def test_a_file_that_is_gone_takes_none_of_the_others_with_it(
     stack: Stack, customer: Customer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fetch, fetched = download.fetch_output, list[str]()
@@ -114,6 +114,32 @@ async def test_an_attempt_that_delivered_half_of_its_files_leaves_none(
         return await fetch(*args, **named)
 
     monkeypatch.setattr(outputs, "fetch_output", third_is_gone)
+    generation_id = (await customer.create(output_number=4)).generation.generation_id
+    record = await customer.finished(generation_id)
+    assert record.generation.state == generation_pb2.STATE_SUCCEEDED
+    assert [attempt.provider for attempt in record.attempts] == ["replicate"]
+    assert record.generation.charged_micros == record.generation.price_micros * 3 // 4
+    kept = await recorded(stack, generation_id)
+    assert len(kept) == 3
+    assert files_below(data(stack) / "storage") == kept
+    assert files_below(data(stack) / "tmp") == []
+    assert await stack.region.audit() == []
+
+
+async def test_an_attempt_that_stored_files_and_then_lost_its_worker_leaves_none_of_them(
+    stack: Stack, customer: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fetch, fetched = download.fetch_output, list[str]()
+
+    async def breaks_off_then_all_are_gone(*args: Any, **named: Any) -> Downloaded:
+        fetched.append(args[1])
+        if len(fetched) == 3:
+            raise RuntimeError("the step dies here")
+        if 3 < len(fetched) <= 7:
+            raise OutputGone(404)
+        return await fetch(*args, **named)
+
+    monkeypatch.setattr(outputs, "fetch_output", breaks_off_then_all_are_gone)
     generation_id = (await customer.create(output_number=4)).generation.generation_id
     record = await customer.finished(generation_id)
     assert record.generation.state == generation_pb2.STATE_SUCCEEDED

@@ -29,6 +29,7 @@ begin
   if a.resolved_at is not null and a.state not in ('failed', 'canceled') then return 'ended'; end if;
   if a.provider_job_id is null and p_job_id is not null and p_ref is not null then
     known := generation.record_acceptance(a.generation_id, p_attempt, p_job_id, p_ref);
+    if known = 'foreign' then return 'foreign'; end if;
     -- Ended since it was read above: whoever ended it has it watched.
     if known = 'ended' and a.resolved_at is null then return 'ended'; end if;
     if known = 'recorded' then word := 'recorded'; end if;

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 
@@ -43,8 +43,12 @@ class Host:
         return InputFile(path, "image/png", url=url)
 
 
-def work(job: Job, *urls: str, last: str = "") -> Any:
-    return SimpleNamespace(job=job, request=SimpleNamespace(input_file=urls, input_file_last_content=last))
+ACCOUNT, ANOTHER = uuid4(), uuid4()
+
+
+def work(job: Job, *urls: str, last: str = "", account: UUID = ACCOUNT) -> Any:
+    request = SimpleNamespace(input_file=urls, input_file_last_content=last)
+    return SimpleNamespace(job=job, account_id=account, request=request)
 
 
 @pytest.fixture
@@ -54,7 +58,7 @@ def host(tmp_path: Path) -> Host:
 
 @pytest.fixture
 def inputs(host: Host) -> Inputs:
-    return Inputs(cast("InputFetcher", host))
+    return Inputs(cast("InputFetcher", host), at_once=6)
 
 
 def left(host: Host) -> int:
@@ -122,3 +126,33 @@ async def test_a_canceled_step_leaves_no_file(inputs: Inputs, host: Host) -> Non
     with pytest.raises(asyncio.CancelledError):
         await step
     assert left(host) == 0
+
+
+async def test_an_account_fetches_for_a_few_generations_at_a_time_and_others_still_find_room(
+    inputs: Inputs, host: Host
+) -> None:
+    slow = [asyncio.create_task(inputs.prepare(work(Job(uuid4(), 1, 1), "slow"))) for _ in range(4)]
+    while host.asked < 4:
+        await asyncio.sleep(0)
+    assert await inputs.prepare(work(FIRST, "a")) is None
+    assert isinstance(await inputs.prepare(work(FIRST)), HeldInputs), "without files nothing is waited for"
+    assert isinstance(await inputs.prepare(work(SECOND, "a", account=ANOTHER)), HeldInputs)
+    for task in slow:
+        task.cancel()
+    await asyncio.gather(*slow, return_exceptions=True)
+    assert isinstance(await inputs.prepare(work(FIRST, "a")), HeldInputs), "the room comes back"
+
+
+async def test_all_accounts_together_leave_room_for_requests_without_files(
+    inputs: Inputs, host: Host
+) -> None:
+    slow = [
+        asyncio.create_task(inputs.prepare(work(Job(uuid4(), 1, 1), "slow", account=uuid4())))
+        for _ in range(6)
+    ]
+    while host.asked < 6:
+        await asyncio.sleep(0)
+    assert await inputs.prepare(work(FIRST, "a", account=ANOTHER)) is None
+    for task in slow:
+        task.cancel()
+    await asyncio.gather(*slow, return_exceptions=True)
