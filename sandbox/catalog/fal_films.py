@@ -10,7 +10,6 @@ from .fal_words import (
     FIRST,
     SAFETY,
     SEED,
-    SEEDANCE_15_PRICE,
     SHORT_SEED,
     film,
     graded,
@@ -64,6 +63,12 @@ WAN_27: dict[str, Field] = {
 }
 _VEO_DEFAULTS = {"duration": "8s", "generate_audio": True}
 _VEO_PRICE = Price("second", 400_000, silent_micros=200_000)
+_SEEDANCE_15_PRICE = Price(
+    "second",
+    52_000,
+    by_resolution={"480p": 26_000, "720p": 52_000, "1080p": 120_000},
+    silent_by_resolution={"480p": 13_000, "720p": 26_000, "1080p": 60_000},
+)
 _VEO_LITE_PRICE = Price(
     "second",
     50_000,
@@ -98,13 +103,13 @@ MODELS: tuple[ModelSpec, ...] = (
     film(
         "fal-ai/bytedance/seedance/v1.5/pro/text-to-video",
         SEEDANCE_15,
-        SEEDANCE_15_PRICE,
+        _SEEDANCE_15_PRICE,
         generate_audio=True,
     ),
     film(
         "fal-ai/bytedance/seedance/v1.5/pro/image-to-video",
         SEEDANCE_15 | BOTH,
-        SEEDANCE_15_PRICE,
+        _SEEDANCE_15_PRICE,
         generate_audio=True,
     ),
     film("fal-ai/wan/v2.7/text-to-video", WAN_27, graded(100_000, 100_000, 150_000), resolution="1080p"),

@@ -118,7 +118,7 @@ _BANANA_PRO: dict[str, Field] = {
     "enable_web_search": Flag(),
 }
 _GPT_SIZES = ("1024x1024", "1536x1024", "1024x1536")
-GPT_IMAGE: dict[str, Field] = {
+_GPT_IMAGE: dict[str, Field] = {
     **SYNC,
     "image_size": Choice(_GPT_SIZES),
     "num_images": COUNT,
@@ -126,8 +126,8 @@ GPT_IMAGE: dict[str, Field] = {
     "background": Choice(("auto", "transparent", "opaque")),
     "output_format": FORMATS,
 }
-GPT_IMAGE_EDIT: dict[str, Field] = {
-    **GPT_IMAGE,
+_GPT_IMAGE_EDIT: dict[str, Field] = {
+    **_GPT_IMAGE,
     **files(16),
     "image_size": Choice(("auto", *_GPT_SIZES)),
     "input_fidelity": Choice(("low", "high")),
@@ -220,8 +220,8 @@ def gpt_images(name: str, micros: int, file_micros: int) -> tuple[ModelSpec, ...
     """Return a model of OpenAI's, with its path for edits."""
     price = Price("image", micros, file_micros=file_micros, file_fields="image_urls")
     return (
-        picture(name, GPT_IMAGE, price, ALONE, image_size="1024x1024"),
-        picture(f"{name}/edit", GPT_IMAGE_EDIT, price, ALONE, image_size="auto"),
+        picture(name, _GPT_IMAGE, price, ALONE, image_size="1024x1024"),
+        picture(f"{name}/edit", _GPT_IMAGE_EDIT, price, ALONE, image_size="auto"),
     )
 
 

@@ -19,6 +19,8 @@ TWO_FORMATS = Choice(("jpeg", "png"))
 FORMATS = Choice(("jpeg", "png", "webp"))
 SPEED = Choice(("none", "regular", "high"))
 SAFETY = Choice(("1", "2", "3", "4", "5", "6"))
+SYNC: dict[str, Field] = {"sync_mode": Flag()}
+CHECKED: dict[str, Field] = {"enable_safety_checker": Flag()}
 FIRST: dict[str, Field] = {"image_url": Link(required=True)}
 BOTH: dict[str, Field] = {**FIRST, "end_image_url": Link()}
 
@@ -73,13 +75,3 @@ def film(
 def graded(low: int, middle: int, high: int) -> Price:
     """Return a price per second for 480p, 720p and 1080p."""
     return Price("second", middle, by_resolution={"480p": low, "720p": middle, "1080p": high})
-
-
-SEEDANCE_15_PRICE = Price(
-    "second",
-    52_000,
-    by_resolution={"480p": 26_000, "720p": 52_000, "1080p": 120_000},
-    silent_by_resolution={"480p": 13_000, "720p": 26_000, "1080p": 60_000},
-)
-SYNC: dict[str, Field] = {"sync_mode": Flag()}
-CHECKED: dict[str, Field] = {"enable_safety_checker": Flag()}
