@@ -114,26 +114,33 @@ def cost_micros(
     price: Price, shape: MediaShape, given: Mapping[str, object], defaults: Mapping[str, object]
 ) -> int:
     """Return what a finished job costs upstream, in micro-dollars."""
-    graded = price.by_resolution.get(_grade(price, given, defaults))
-    if price.unit == "image":
-        return (price.micros if graded is None else graded) * shape.count
+    grade = " ".join(_grade(name, given, defaults) for name in price.graded_by.split(" "))
+    micros = price.by_resolution.get(grade, price.micros)
+    if price.unit == "video":
+        return micros
+    if price.unit == "second":
+        silent = micros if price.silent_micros is None else price.silent_micros
+        silent = price.silent_by_resolution.get(grade, silent)
+        return round((micros if shape.audio else silent) * shape.seconds)
+
     if price.unit == "megapixel":
         megapixels = math.ceil(shape.width * shape.height / price.megapixel)
-        more = price.micros if price.more_micros is None else price.more_micros
-        return (price.micros + more * (megapixels - 1)) * shape.count
-    if price.unit == "video":
-        return price.micros
-
-    silent = price.silent_micros is not None and not shape.audio
-    per_second = price.silent_micros if silent and price.silent_micros is not None else price.micros
-    return round((per_second if graded is None else graded) * shape.seconds)
+        micros += (micros if price.more_micros is None else price.more_micros) * (megapixels - 1)
+    return (micros + price.file_micros * _files(price, given)) * shape.count
 
 
-def _grade(price: Price, given: Mapping[str, object], defaults: Mapping[str, object]) -> str:
+def _grade(input_name: str, given: Mapping[str, object], defaults: Mapping[str, object]) -> str:
     for source in (given, defaults):
         value: object = source
-        for name in price.graded_by.split("."):
+        for name in input_name.split("."):
             value = value.get(name) if isinstance(value, Mapping) else None
         if value is not None:
             return str(value)
     return ""
+
+
+def _files(price: Price, given: Mapping[str, object]) -> int:
+    if not price.file_fields:
+        return 0
+    found = [value for name, value in given.items() if name.startswith(price.file_fields)]
+    return sum(len(value) if isinstance(value, list) else 1 for value in found)

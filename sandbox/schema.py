@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
+_USUAL_SIDE = 512
+
 
 @dataclass(frozen=True)
 class Violation:
@@ -181,27 +183,42 @@ class Choice:
 
 @dataclass(frozen=True)
 class Size:
-    """A named picture size, or {"width": …, "height": …} in pixels."""
+    """A named picture size, or {"width": …, "height": …} in pixels, of which either may be left out."""
 
     named: tuple[str, ...]
     least: int = 64
     most: int = 4096
     required: bool = False
+    least_pixels: int = 0
+    most_pixels: int | None = None
 
     def problem(self, value: object) -> tuple[str, str] | None:
         """Refuse unknown names, other keys, and sides out of range."""
         if isinstance(value, str):
             return Choice(self.named).problem(value)
-        if not isinstance(value, dict) or set(value) != {"width", "height"}:
+        if not isinstance(value, dict) or not set(value) <= {"width", "height"}:
             return ("type", "Expected a size name or an object with width and height")
         side = Whole(self.least, self.most)
-        return side.problem(value["width"]) or side.problem(value["height"])
+        problem = next(filter(None, map(side.problem, value.values())), None)
+        return problem or self._unfit(*pixels(value))
+
+    def _unfit(self, width: int, height: int) -> tuple[str, str] | None:
+        if width * height < self.least_pixels:
+            return ("range", f"Must have at least {self.least_pixels} pixels")
+        if self.most_pixels is not None and width * height > self.most_pixels:
+            return ("range", f"Must have at most {self.most_pixels} pixels")
+        return None
 
     def describe(self) -> dict[str, object]:
         """Return the JSON Schema."""
         side = Whole(self.least, self.most).describe()
         pair = {"type": "object", "properties": {"width": side, "height": side}}
         return {"anyOf": [{"type": "string", "enum": list(self.named)}, pair]}
+
+
+def pixels(size: Mapping[str, int]) -> tuple[int, int]:
+    """Return width and height of a size in pixels."""
+    return size.get("width", _USUAL_SIDE), size.get("height", _USUAL_SIDE)
 
 
 def check(

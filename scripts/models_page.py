@@ -152,7 +152,9 @@ def _upstream(provider: ProviderModel) -> str:
         return "unknown"
     more = f", each input file {_dollars(price.input_micros)}" if price.input_micros else ""
     if price.flat_micros is not None:
-        return f"{_dollars(price.flat_micros)}{more} *({price.source})*"
+        each = " a video" if price.whole else ""
+        apart = "".join(f", {ratio} {_dollars(micros)}" for ratio, micros in price.ratio_micros.items())
+        return f"{_dollars(price.flat_micros)}{each}{apart}{more} *({price.source})*"
     tiers = ", ".join(f"{tier} {_dollars(micros)}" for tier, micros in price.tier_micros.items())
     return f"{tiers}{more} *({price.source})*"
 

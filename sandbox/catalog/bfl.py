@@ -72,7 +72,16 @@ def _image(model: str, fields: dict[str, Field], price: Price, defaults: dict[st
 
 
 def _flux_2(model: str, first: int, more: int, extra: dict[str, Field] | None = None) -> ModelSpec:
-    price = Price("megapixel", first, more_micros=more, megapixel=1024 * 1024)
+    # Pictures given are counted as one megapixel more; nothing is said of klein's.
+    file_micros = 0 if "klein" in model else more
+    price = Price(
+        "megapixel",
+        first,
+        more_micros=more,
+        megapixel=1024 * 1024,
+        file_micros=file_micros,
+        file_fields="input_image",
+    )
     return _image(model, _FLUX_2 | (extra or {}), price, dict(_FLUX_2_DEFAULTS))
 
 

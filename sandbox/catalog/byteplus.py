@@ -61,6 +61,7 @@ _TASKS: dict[str, Field] = {
     "output_format": Choice(("mp4", "mov")),
     "omni_reference_task_type": Text(),
 }
+_RESOLUTIONS = ("480p", "720p", "1080p")
 _FILM_DEFAULTS = {"ratio": "adaptive", "duration": 5, "generate_audio": False}
 
 
@@ -71,27 +72,40 @@ def _image(model: str, micros: int) -> ModelSpec:
 
 
 def _film(
-    model: str, resolutions: tuple[str, ...], seconds: tuple[int, int], micros: int, *, speaks: bool
+    model: str,
+    seconds: tuple[int, int],
+    micros: tuple[int, ...],
+    silent_micros: tuple[int, ...] = (),
+    *,
+    speaks: bool,
 ) -> ModelSpec:
+    """Return a film model with prices for 480p, 720p and, where it makes them, 1080p."""
+    resolutions = _RESOLUTIONS[: len(micros)]
     shape: dict[str, Field] = {
         "resolution": Choice(resolutions),
         "duration": Either((Whole(*seconds), Choice((-1,)))) if speaks else Whole(*seconds),
     }
     shape |= {"generate_audio": Flag()} if speaks else {"frames": Whole(29, 289)}
     default = "720p" if speaks else "1080p"
-    by_resolution = {"480p": micros // 2, "720p": micros, "1080p": micros * 5 // 2}
+    price = Price(
+        "second",
+        micros[-1],
+        by_resolution=dict(zip(resolutions, micros, strict=True)),
+        silent_by_resolution=dict(zip(resolutions, silent_micros, strict=False)),
+    )
     return ModelSpec(
         "byteplus",
         model,
         "video",
         _TASKS | shape,
-        Price("second", micros, by_resolution=by_resolution),
+        price,
         _FILM_DEFAULTS | {"resolution": default, "generate_audio": speaks},
         route="tasks",
     )
 
 
-_HD = ("480p", "720p", "1080p")
+_LITE = (18_000, 36_000, 90_000)
+_NEWEST = (140_000, 310_000, 700_000)
 
 MODELS: tuple[ModelSpec, ...] = (
     _image("seedream-4-0-250828", 30_000),
@@ -99,12 +113,14 @@ MODELS: tuple[ModelSpec, ...] = (
     _image("seedream-5-0-lite-260128", 35_000),
     _image("seedream-5-0-260128", 35_000),
     _image("seedream-5-0-pro", 60_000),
-    _film("seedance-1-0-lite-t2v-250428", _HD, (2, 12), 36_000, speaks=False),
-    _film("seedance-1-0-lite-i2v-250428", _HD, (2, 12), 36_000, speaks=False),
-    _film("seedance-1-0-pro-250528", _HD, (2, 12), 50_000, speaks=False),
-    _film("seedance-1-0-pro-fast-251015", _HD, (2, 12), 20_000, speaks=False),
-    _film("seedance-1-5-pro-251215", _HD, (4, 12), 52_000, speaks=True),
-    _film("dreamina-seedance-2-0-260128", _HD, (4, 15), 150_000, speaks=True),
-    _film("dreamina-seedance-2-0-fast-260128", ("480p", "720p"), (4, 15), 120_000, speaks=True),
-    _film("dreamina-seedance-2-5-260628", _HD, (4, 15), 160_000, speaks=True),
+    _film("seedance-1-0-lite-t2v-250428", (2, 12), _LITE, speaks=False),
+    _film("seedance-1-0-lite-i2v-250428", (2, 12), _LITE, speaks=False),
+    _film("seedance-1-0-pro-250528", (2, 12), (30_000, 60_000, 150_000), speaks=False),
+    _film("seedance-1-0-pro-fast-251015", (2, 12), (15_000, 25_000, 60_000), speaks=False),
+    _film(
+        "seedance-1-5-pro-251215", (4, 12), (26_000, 52_000, 120_000), (13_000, 26_000, 60_000), speaks=True
+    ),
+    _film("dreamina-seedance-2-0-260128", (4, 15), _NEWEST, speaks=True),
+    _film("dreamina-seedance-2-0-fast-260128", (4, 15), (110_000, 242_000), speaks=True),
+    _film("dreamina-seedance-2-5-260628", (4, 15), _NEWEST, speaks=True),
 )

@@ -156,13 +156,13 @@ MODELS: tuple[ModelSpec, ...] = (
     _film(
         "bytedance/seedance-2.0-fast",
         _SEEDANCE | {"resolution": Choice(("480p", "720p"))},
-        Price("second", 120_000),
+        Price("second", 242_000, by_resolution={"480p": 110_000, "720p": 242_000}),
         _SEEDANCE_DEFAULTS,
     ),
     _film(
         "bytedance/seedance-2.0",
         _SEEDANCE | {"resolution": Choice(("480p", "720p", "1080p"))},
-        Price("second", 150_000),
+        Price("second", 310_000, by_resolution={"480p": 140_000, "720p": 310_000, "1080p": 700_000}),
         _SEEDANCE_DEFAULTS,
     ),
     _film(

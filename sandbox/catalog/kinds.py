@@ -24,8 +24,17 @@ class Price:
     by_resolution: Mapping[str, int] = field(default_factory=dict)
     """Per unit, where it depends on the resolution asked for."""
 
+    silent_by_resolution: Mapping[str, int] = field(default_factory=dict)
+    """The same for films without sound; empty when sound makes no difference."""
+
     graded_by: str = "resolution"
-    """The input that `by_resolution` is about; a dot leads into an object."""
+    """The inputs that `by_resolution` is about, with a blank between; a dot leads into an object."""
+
+    file_micros: int = 0
+    """What each file that is given adds to each output."""
+
+    file_fields: str = ""
+    """How the names of the inputs begin that hold such files."""
 
     more_micros: int | None = None
     """Per megapixel after the first one; None for the same price."""
@@ -51,6 +60,9 @@ class ModelSpec:
 
     route: str = ""
     """Which of the provider's paths serves the model, where it has several; each provider's file has its words."""
+
+    answers: tuple[str, ...] = ()
+    """Fal only: what a result holds."""
 
     variants: Tagged | None = None
     """Kinds of input, where the fields depend on one of them; `fields` then only names the usual ones."""

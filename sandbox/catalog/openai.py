@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ..schema import Choice, Field, Flag, Text, Whole
-from ..shapes import Pixels
+from ..shapes import ListOf, Pixels
 from .kinds import ModelSpec, Price
 
 _FREE_SIZE = Pixels("x", 256, 3840, ("auto",), step=16, most_pixels=3840 * 2160, steepest=3.0)
@@ -24,43 +24,62 @@ _COMMON: dict[str, Field] = {
     "user": Text(),
 }
 _GENERATE: dict[str, Field] = {**_COMMON, "moderation": Choice(("low", "auto"))}
-_EDIT: dict[str, Field] = {**_COMMON, "input_fidelity": Choice(("high", "low"))}
+_EDIT: dict[str, Field] = {
+    **_COMMON,
+    "image": ListOf(Text(), 1, 16, required=True),
+    "input_fidelity": Choice(("high", "low")),
+}
 _DEFAULTS = {"size": "auto", "n": 1, "output_format": "png", "output_compression": 100, "quality": "auto"}
 
-# By quality; "auto" is taken for "medium". Only the smallest model's figures are documented.
-_PRICES = {
-    "gpt-image-2": (11_000, 50_000, 200_000),
-    "gpt-image-2.5-sunburst": (11_000, 50_000, 200_000),
-    "gpt-image-2.5-flare": (6_000, 20_000, 80_000),
-    "gpt-image-2.6-sunburst": (11_000, 50_000, 200_000),
-    "gpt-image-2.6-flare": (6_000, 20_000, 80_000),
-    "gpt-image-1.5": (9_000, 34_000, 133_000),
-    "gpt-image-1-mini": (5_000, 11_000, 36_000),
-    "chatgpt-image-latest": (9_000, 34_000, 133_000),
+# By quality, square and otherwise, and what each picture given adds. Only the smallest model's figures are documented.
+_PRICES: dict[str, tuple[tuple[int, int, int], tuple[int, int, int], int]] = {
+    "gpt-image-2": ((11_000, 60_000, 200_000), (11_000, 60_000, 200_000), 5_000),
+    "gpt-image-2.5-sunburst": ((11_000, 60_000, 200_000), (11_000, 60_000, 200_000), 5_000),
+    "gpt-image-2.5-flare": ((6_000, 20_000, 80_000), (6_000, 20_000, 80_000), 2_000),
+    "gpt-image-2.6-sunburst": ((11_000, 60_000, 200_000), (11_000, 60_000, 200_000), 5_000),
+    "gpt-image-2.6-flare": ((6_000, 20_000, 80_000), (6_000, 20_000, 80_000), 2_000),
+    "gpt-image-1.5": ((9_000, 34_000, 133_000), (13_000, 50_000, 200_000), 4_000),
+    "gpt-image-1-mini": ((5_000, 11_000, 36_000), (6_000, 15_000, 52_000), 2_000),
+    "chatgpt-image-latest": ((9_000, 34_000, 133_000), (13_000, 50_000, 200_000), 4_000),
 }
+_SQUARE = ("auto", "1024x1024")
 
 
-def _specs(model: str, low: int, medium: int, high: int) -> tuple[ModelSpec, ...]:
+def _price(square: tuple[int, int, int], other: tuple[int, int, int], file_micros: int) -> Price:
+    by_grade: dict[str, int] = {}
+    for prices, sizes in ((square, _SQUARE), (other, ("1536x1024", "1024x1536"))):
+        low, medium, high = prices
+        # Nobody says what quality "auto" is.
+        each = {
+            "auto": medium,
+            "low": low,
+            "medium": medium,
+            "high": high,
+            "xhigh": high * 2,
+            "max": high * 4,
+        }
+        by_grade |= {f"{quality} {size}": micros for quality, micros in each.items() for size in sizes}
+    return Price(
+        "image",
+        other[1],
+        by_resolution=by_grade,
+        graded_by="quality size",
+        file_micros=file_micros,
+        file_fields="image",
+    )
+
+
+def _specs(model: str) -> tuple[ModelSpec, ...]:
     newest = model.startswith(("gpt-image-2.5", "gpt-image-2.6"))
     shape: dict[str, Field] = {
         "size": _FREE_SIZE if model.startswith("gpt-image-2") else _FIXED_SIZE,
         "quality": Choice((*_QUALITY, "xhigh", "max") if newest else _QUALITY),
     }
-    by_quality = {
-        "auto": medium,
-        "low": low,
-        "medium": medium,
-        "high": high,
-        "xhigh": high * 2,
-        "max": high * 4,
-    }
-    price = Price("image", medium, by_resolution=by_quality, graded_by="quality")
+    price = _price(*_PRICES[model])
     return (
         ModelSpec("openai", model, "image", _GENERATE | shape, price, _DEFAULTS, route="generations"),
         ModelSpec("openai", model, "image", _EDIT | shape, price, _DEFAULTS, route="edits"),
     )
 
 
-MODELS: tuple[ModelSpec, ...] = tuple(
-    spec for model, (low, medium, high) in _PRICES.items() for spec in _specs(model, low, medium, high)
-)
+MODELS: tuple[ModelSpec, ...] = tuple(spec for model in _PRICES for spec in _specs(model))

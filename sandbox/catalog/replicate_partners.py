@@ -22,7 +22,11 @@ _JPG = _DEFAULTS | {"output_format": "jpg"}
 
 
 def _picture(
-    name: str, micros: int, fields: dict[str, Field], defaults: dict[str, object] | None = None
+    name: str,
+    micros: int,
+    fields: dict[str, Field],
+    defaults: dict[str, object] | None = None,
+    file_micros: int = 0,
 ) -> ModelSpec:
     given: dict[str, Field] = {"prompt": _PROMPT, "aspect_ratio": _RATIO, **fields}
     # Hosted pictures of these makers come back as one URL when there is no count.
@@ -32,7 +36,7 @@ def _picture(
         name,
         "image",
         given,
-        Price("image", micros),
+        Price("image", micros, file_micros=file_micros, file_fields="input_images"),
         _DEFAULTS | (defaults or {}),
         single_output=single,
     )
@@ -164,13 +168,14 @@ PICTURES: tuple[ModelSpec, ...] = (
         },
         dict(_JPG),
     ),
-    _picture("black-forest-labs/flux-2-pro", 30_000, _FLUX_2, {"output_format": "webp"}),
-    _picture("black-forest-labs/flux-2-max", 70_000, _FLUX_2, {"output_format": "webp"}),
+    _picture("black-forest-labs/flux-2-pro", 30_000, _FLUX_2, {"output_format": "webp"}, 15_000),
+    _picture("black-forest-labs/flux-2-max", 70_000, _FLUX_2, {"output_format": "webp"}, 30_000),
     _picture(
         "black-forest-labs/flux-2-flex",
         50_000,
         {**_FLUX_2, "guidance": Number(1.5, 10), "steps": Whole(1, 50), "prompt_upsampling": Flag()},
         {"output_format": "webp"},
+        50_000,
     ),
     _picture("black-forest-labs/flux-2-klein-4b", 14_000, _KLEIN, dict(_JPG)),
     _picture("black-forest-labs/flux-2-klein-9b", 15_000, _KLEIN, dict(_JPG)),
@@ -185,9 +190,9 @@ PICTURES: tuple[ModelSpec, ...] = (
     _picture("google/nano-banana", 39_000, _BANANA, dict(_JPG)),
     _picture("google/nano-banana-2", 67_000, _BANANA_PRO, dict(_JPG)),
     _picture("google/nano-banana-pro", 150_000, _BANANA_PRO, dict(_JPG)),
-    _picture("openai/gpt-image-1-mini", 15_000, _GPT_IMAGE, {"output_format": "webp"}),
-    _picture("openai/gpt-image-1.5", 50_000, _GPT_IMAGE, {"output_format": "webp"}),
-    _picture("openai/gpt-image-2", 60_000, _GPT_IMAGE, {"output_format": "webp"}),
+    _picture("openai/gpt-image-1-mini", 15_000, _GPT_IMAGE, {"output_format": "webp"}, 2_000),
+    _picture("openai/gpt-image-1.5", 50_000, _GPT_IMAGE, {"output_format": "webp"}, 4_000),
+    _picture("openai/gpt-image-2", 60_000, _GPT_IMAGE, {"output_format": "webp"}, 5_000),
     _picture("qwen/qwen-image-2", 35_000, _QWEN_2),
     _picture("qwen/qwen-image-2-pro", 75_000, _QWEN_2),
     _picture(
@@ -245,7 +250,12 @@ PICTURES: tuple[ModelSpec, ...] = (
 FILMS: tuple[ModelSpec, ...] = (
     _film(
         "google/veo-3.1-lite",
-        Price("second", 50_000, silent_micros=30_000),
+        Price(
+            "second",
+            50_000,
+            by_resolution={"720p": 50_000, "1080p": 80_000},
+            silent_by_resolution={"720p": 30_000, "1080p": 50_000},
+        ),
         Choice((4, 6, 8)),
         {
             "aspect_ratio": Choice(("16:9", "9:16")),

@@ -140,7 +140,7 @@ class _Fal(Desk):
         if state in _ENDINGS and not _flagged(job, state):
             return _error(_ENDINGS[state][0], _ENDINGS[state][1], _ending(state), job.id)
         output = self._output(job, state)
-        if job.given.get("sync_mode") is True and isinstance(output.get("images"), list):
+        if job.given.get("sync_mode") is True:
             for index, image in enumerate(output["images"]):
                 image["url"] = await self._data_uri(job, index)
         return _reply(200, job.id, output, {"x-fal-billable-units": _units(job)})
@@ -156,18 +156,23 @@ class _Fal(Desk):
 
     def _output(self, job: Job, state: State) -> dict[str, Any]:
         urls = file_urls(job, job.notes["origin"])
-        kind = content_type(job)
-        if job.spec.media == "video":
-            name = f"output.{job.shape.format}"
-            return {"video": {"url": urls[0], "content_type": kind, "file_name": name}}
-        side = {"width": job.shape.width, "height": job.shape.height, "content_type": kind}
-        return {
-            "images": [{"url": url, **side} for url in urls],
+        files: list[dict[str, object]] = [{"url": url, "content_type": content_type(job)} for url in urls]
+        for file in files:
+            if job.spec.media == "video":
+                file["file_name"] = f"output.{job.shape.format}"
+            else:
+                file |= {"width": job.shape.width, "height": job.shape.height}
+        known = {
+            "images": files,
+            "image": files[0],
+            "video": files[0],
             "timings": {"inference": round(job.ends_at - job.starts_at, 6)},
             "seed": job.seed,
             "has_nsfw_concepts": [_flagged(job, state)] * len(urls),
             "prompt": job.prompt,
+            "description": "",
         }
+        return {name: known[name] for name in job.spec.answers}
 
     def events(self, job: Job) -> tuple[str, ...]:
         """Report the end only."""
@@ -278,8 +283,9 @@ def _ending(state: State) -> dict[str, object]:
 
 
 def _flagged(job: Job, state: State) -> bool:
-    """Say whether the outputs were made and flagged: pictures are delivered all the same."""
-    return state is State.MODERATED and job.refused_at_output and job.spec.media == "image"
+    """Say whether the outputs were made and flagged; models that have no word for it refuse instead."""
+    able = "has_nsfw_concepts" in job.spec.answers
+    return state is State.MODERATED and job.refused_at_output and able
 
 
 def _key(name: str) -> Ed25519PrivateKey:

@@ -9,7 +9,7 @@ from fastapi import Request
 
 from ..media.sketch import MediaShape
 from ..models import ModelSpec, find_model
-from ..schema import Violation
+from ..schema import Violation, pixels
 from ..world import Order, read_object
 from .geometry import PICTURE_FORMATS, film_size, picture_size, sides
 
@@ -22,7 +22,11 @@ _SIZES = {
     "portrait_16_9": (576, 1024),
     "landscape_4_3": (1024, 768),
     "landscape_16_9": (1024, 576),
+    "auto_2K": (2048, 2048),
+    "auto_3K": (3072, 3072),
+    "auto_4K": (4096, 4096),
 }
+_FRAMES_A_SECOND = 24
 
 
 def read_order(request: Request, model: str, raw: bytes | None, origin: str) -> Order:
@@ -58,20 +62,27 @@ def _shape(spec: ModelSpec, given: Mapping[str, object]) -> MediaShape:
     if spec.media == "video":
         ratio = str(wanted["aspect_ratio"])
         width, height = film_size("16:9" if ratio == "auto" else ratio, str(wanted.get("resolution", "720p")))
-        duration = str(wanted["duration"]).removesuffix("s")
         audio = bool(wanted.get("generate_audio", False))
-        seconds = 5.0 if duration == "auto" else float(duration)
+        seconds = _seconds(str(wanted["duration"]), given.get("num_frames"))
         return MediaShape("video", 1, width, height, "mp4", seconds=seconds, audio=audio)
 
-    ratio = str(given.get("aspect_ratio", "auto"))
-    width, height = _picture_size(wanted["image_size"]) if ratio == "auto" else picture_size(ratio)
-    form = PICTURE_FORMATS[str(given.get("image_format", wanted["output_format"]))]
-    return MediaShape("image", int(str(wanted["num_images"])), width, height, form)
+    ratio = str(wanted.get("aspect_ratio", "auto"))
+    width, height = _picture_size(wanted.get("image_size")) if ratio == "auto" else picture_size(ratio)
+    form = PICTURE_FORMATS[str(wanted["output_format"])]
+    # A story may have fewer pictures than are allowed; here it has them all.
+    count = int(str(wanted["num_images"])) * int(str(given.get("max_images", 1)))
+    return MediaShape("image", count, width, height, form)
+
+
+def _seconds(duration: str, frames: object) -> float:
+    if isinstance(frames, int):
+        return frames / _FRAMES_A_SECOND
+    return 5.0 if duration == "auto" else float(duration.removesuffix("s"))
 
 
 def _picture_size(asked: object) -> tuple[int, int]:
     if isinstance(asked, dict):
-        return int(asked["width"]), int(asked["height"])
+        return pixels(asked)
     if "x" in str(asked):
         return sides(str(asked), "x")
     return _SIZES.get(str(asked), (1024, 1024))

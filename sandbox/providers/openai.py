@@ -63,7 +63,7 @@ class _OpenAI(Desk):
 
     async def generate(self, request: Request) -> Response:
         taken = await self.take(
-            request, lambda raw: _read_order(request, "generations", raw, read_object(raw), 0)
+            request, lambda raw: _read_order(request, "generations", raw, read_object(raw))
         )
         return await self._answer(request, taken)
 
@@ -112,19 +112,15 @@ class _OpenAI(Desk):
 def _read_edit(request: Request, raw: bytes | None) -> Order:
     parts = None if raw is None else read_form(raw, request.headers.get("content-type", ""))
     if parts is None:
-        return _read_order(request, "edits", raw, None, 0)
+        return _read_order(request, "edits", raw, None)
     given = plain_values(parts)
     if isinstance(prompt := given.get("prompt"), int | float | bool):
         given["prompt"] = str(prompt)
-    files = [part.name for part in parts if part.filename is not None]
-    return _read_order(
-        request,
-        "edits",
-        raw,
-        given,
-        sum(name in ("image", "image[]") for name in files),
-        tuple(name for name in files if name not in ("image", "image[]", "mask")),
-    )
+    files = [part for part in parts if part.filename is not None]
+    if pictures := [part.filename for part in files if part.name in ("image", "image[]")]:
+        given["image"] = pictures
+    odd_files = tuple(part.name for part in files if part.name not in ("image", "image[]", "mask"))
+    return _read_order(request, "edits", raw, given, odd_files)
 
 
 def _read_order(
@@ -132,7 +128,6 @@ def _read_order(
     route: str,
     raw: bytes | None,
     body: Mapping[str, object] | None,
-    images: int,
     odd_files: tuple[str, ...] = (),
 ) -> Order:
     cleaned = None if body is None else without_nulls(dict(body))
@@ -147,8 +142,6 @@ def _read_order(
         violations += [Violation((name,), "extra", "Unknown parameter") for name in odd_files]
         if given.get("stream") is True:
             violations.append(Violation(("stream",), "choice", "Streaming is not offered here"))
-        if route == "edits" and not 1 <= images <= 16:
-            violations.append(Violation(("image",), "missing", "One to sixteen images are required"))
     prompt = (given or {}).get("prompt")
     fit = spec is not None and given is not None and not violations
     return Order(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
+from typing import cast
 
 from server.catalog.errors import UnsoundCatalogError
 from server.catalog.types import (
@@ -12,9 +13,9 @@ from server.catalog.types import (
     ExtraValue,
     Model,
     ProviderModel,
-    RateCard,
     value_key,
 )
+from server.catalog.upstream import upstream_micros
 
 CONTRACT_STACKS = (
     "replicate",
@@ -164,24 +165,45 @@ def _check_extras(model: Model) -> None:
             raise UnsoundCatalogError(model.identifier, f"has no values for {extra.name}")
 
 
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """What a request says that prices depend on."""
+
+    ratio: str
+    resolution: str | None
+    generate_audio: bool
+    duration: float | None
+    input_file: tuple[str, ...]
+
+
 def _check_money(model: Model) -> None:
+    """Whatever a customer may ask of a provider must not cost us more than it costs them, at any of our prices."""
     for provider in model.providers:
-        price = provider.upstream
-        if price is None:
-            continue
-        audio = (True, False) if provider.says("generate_audio") else (False,)
-        for resolution, sound in product(provider.resolutions or model.resolutions or (None,), audio):
-            unit = price.unit_micros(resolution, sound)
-            cost = None if unit is None else unit + price.input_micros * _files_of(model, provider)
+        for asked in _requests(model, provider):
+            cost = upstream_micros(provider, asked, 1)
             for card in model.rate_cards:
-                _refuse_loss(model, provider, card, card.unit_micros(resolution, sound), cost)
+                unit = card.unit_micros(asked.resolution, asked.generate_audio)
+                price = unit if asked.duration is None else round(unit * asked.duration)
+                if cost is not None and cost > price:
+                    raise UnsoundCatalogError(
+                        model.identifier,
+                        f"sells for {price} micro-dollars in rate card {card.version} what {provider.provider_id}"
+                        f" bills at {cost}",
+                    )
 
 
-def _refuse_loss(model: Model, provider: ProviderModel, card: RateCard, price: int, cost: int | None) -> None:
-    if cost is not None and cost > price:
-        raise UnsoundCatalogError(
-            model.identifier,
-            f"sells for {price} micro-dollars in rate card {card.version} what {provider.provider_id} bills at {cost}",
+def _requests(model: Model, provider: ProviderModel) -> Iterator[_Asked]:
+    """Every request that the provider serves and that may have a price of its own, with as many files as it takes."""
+    files = ("",) * _files_of(model, provider)
+    offer = served(model, provider)
+    for ratio, resolution, sound, duration in product(
+        offer["ratio"],
+        offer["resolution"] or (None,),
+        (True, False) if provider.says("generate_audio") else (False,),
+        offer["duration"] or (None,),
+    ):
+        yield _Asked(
+            cast("str", ratio), cast("str | None", resolution), sound, cast("float | None", duration), files
         )
 
 

@@ -157,5 +157,10 @@ def _check_files(table: Table, part: ProviderModel) -> None:
 def _upstream(table: Table, model: Model, part: ProviderModel) -> UpstreamPrice | None:
     if not table.has("upstream"):
         return None
-    resolutions = part.resolutions or model.resolutions
-    return read_upstream(table.table("upstream"), resolutions, audio=part.says("generate_audio"))
+    return read_upstream(
+        table.table("upstream"),
+        model.media,
+        part.ratios or model.ratios,
+        part.resolutions or model.resolutions,
+        audio=part.says("generate_audio"),
+    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from server.catalog.table import Table
-from server.catalog.types import Model, RateCard, UpstreamPrice
+from server.catalog.types import MediaName, Model, RateCard, UpstreamPrice
 
 SOURCES = ("doc", "sdk", "assumed")
 
@@ -24,13 +24,32 @@ def read_rate_cards(file: Table, model: Model) -> tuple[RateCard, ...]:
     return tuple(cards)
 
 
-def read_upstream(table: Table, resolutions: Sequence[str], *, audio: bool) -> UpstreamPrice:
-    """The `upstream` table of a provider that serves these resolutions, with sound or without."""
+def read_upstream(
+    table: Table, media: MediaName, ratios: Sequence[str], resolutions: Sequence[str], *, audio: bool
+) -> UpstreamPrice:
+    """The `upstream` table of a provider that serves these ratios and resolutions, with sound or without."""
     flat, tiers = _amounts(table, resolutions, audio=audio)
-    each_input = table.money("each_input") if table.has("each_input") else 0
-    price = UpstreamPrice(flat, tiers, table.one_of("source", SOURCES), each_input)
+    price = UpstreamPrice(
+        flat,
+        tiers,
+        table.one_of("source", SOURCES),
+        table.money("each_input") if table.has("each_input") else 0,
+        _by_ratio(table.table("ratios"), ratios),
+        table.flag("whole", default=False),
+    )
+    if price.ratio_micros and flat is None:
+        raise table.error("ratios", "go with a flat price only")
+    if price.whole and (flat is None or media == "image"):
+        raise table.error("whole", "is for the flat price of a video")
     table.finish()
     return price
+
+
+def _by_ratio(table: Table, ratios: Sequence[str]) -> dict[str, int]:
+    for ratio in table.names():
+        if ratio not in ratios:
+            raise table.error(ratio, "is a ratio that no request can have")
+    return {ratio: table.money(ratio) for ratio in table.names()}
 
 
 def _rate_card(table: Table, model: Model) -> RateCard:

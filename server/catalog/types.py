@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -125,11 +125,15 @@ class UpstreamPrice:
     """Where the figure comes from: "doc", "sdk" or "assumed"."""
     input_micros: int = 0
     """What each input file adds to an output or a second."""
+    ratio_micros: Mapping[str, int] = field(default_factory=dict)
+    """Instead of `flat_micros`, for the ratios that have a price of their own."""
+    whole: bool = False
+    """Whether `flat_micros` is the price of a whole video, however long it is."""
 
-    def unit_micros(self, resolution: str | None, audio: bool) -> int | None:
+    def unit_micros(self, resolution: str | None, audio: bool, ratio: str) -> int | None:
         """The price of one output or one second; None for what this provider does not serve."""
         if self.flat_micros is not None:
-            return self.flat_micros
+            return self.ratio_micros.get(ratio, self.flat_micros)
         exact = f"{resolution}_{'audio' if audio else 'noaudio'}"
         return self.tier_micros.get(exact, self.tier_micros.get(str(resolution)))
 

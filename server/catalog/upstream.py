@@ -13,6 +13,11 @@ class Billed(Protocol):
     """The part of a request that an upstream price depends on."""
 
     @property
+    def ratio(self) -> str:
+        """The ratio."""
+        ...
+
+    @property
     def input_file(self) -> Sequence[str]:
         """The input files."""
         ...
@@ -43,12 +48,12 @@ def upstream_micros(
     price = provider_model.upstream
     if price is None:
         return None
-    unit = price.unit_micros(request.resolution, bool(request.generate_audio))
+    unit = price.unit_micros(request.resolution, bool(request.generate_audio), request.ratio)
     if unit is None:
         return None
     unit += price.input_micros * len(request.input_file)
     length = request.duration if seconds is None else seconds
-    if request.duration is None or length is None:
+    if price.whole or request.duration is None or length is None:
         return unit * outputs
     exact = Decimal(unit) * Decimal(repr(length)) * outputs
     return int(exact.quantize(Decimal(1), rounding=ROUND_HALF_UP))

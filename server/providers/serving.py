@@ -47,6 +47,8 @@ def _problems(provider_model: ProviderModel, request: GenerationRequest) -> Iter
     for field, what, value, served in limits:
         if value is not None and served is not None and value not in served:
             yield Unserved(field, f"This provider does not serve the {what} that was asked for.")
+    if provider_model.prompt_max is not None and _utf16_units(request.prompt) > provider_model.prompt_max:
+        yield Unserved("prompt", "This provider takes a shorter prompt only.")
     files = len(request.input_file)
     if files and not provider_model.says("input_file"):
         yield Unserved("input_file", "This provider takes no input files for this model.")
@@ -56,3 +58,7 @@ def _problems(provider_model: ProviderModel, request: GenerationRequest) -> Iter
         yield Unserved("input_file_last_content", "This provider takes no last frame for this model.")
     if request.generate_audio and not provider_model.says("generate_audio"):
         yield Unserved("generate_audio", "This provider makes no audio for this model.")
+
+
+def _utf16_units(text: str) -> int:
+    return len(text.encode("utf-16-le")) // 2

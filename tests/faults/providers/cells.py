@@ -123,7 +123,7 @@ _SHORT = {"generation_deadline_seconds": 12}
 
 CELLS: tuple[Cell, ...] = (
     # Slow ones first, as everything is played side by side.
-    _over("M02", "reset, list shows none", "alibabacloud", "wan/2.2-t2i", "fal", "[[reset@alibaba]]"),
+    _over("M02", "reset, list shows none", "alibabacloud", "wan/2.6-t2i", "fal", "[[reset@alibaba]]"),
     _end(
         *("M02", "reset, nobody to ask", "openai", "gpt/image-2", "fal", "[[reset@openai]]"),
         wasted=("openai",),
@@ -305,6 +305,6 @@ ACCOUNTS: tuple[Cell, ...] = (
     _over("M09", "402, no money", "openai", "gpt/image-2", "fal", "[[refuse@openai=billing]]"),
     _over("M09", "401, key refused", "runway", "runway/gen-4-image", "replicate", "[[refuse@runway=auth]]"),
     _over("M09", "403, forbidden", "bfl", "bfl/flux-2-pro", "replicate", "[[refuse@bfl=forbidden]]"),
-    _over("M04", "429 of an empty account", "alibabacloud", "wan/2.2-t2i", "fal", "[[refuse@alibaba=quota]]"),
+    _over("M04", "429 of an empty account", "alibabacloud", "wan/2.6-t2i", "fal", "[[refuse@alibaba=quota]]"),
 )
 """Faults of our account there: afterwards nobody asks that provider for a while."""

@@ -9,7 +9,7 @@ from tests.integration.execution.fakes import Fakes, cut, says
 from tests.integration.execution.waste import wasted
 from tests.support.stack import Customer, Stack
 
-MODEL, COST = "gpt/image-1.5", 50_000
+MODEL, COST = "gpt/image-1.5", 34_000
 
 
 @pytest.fixture

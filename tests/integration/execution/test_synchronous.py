@@ -14,7 +14,7 @@ from tests.integration.execution.waste import wasted
 from tests.support.stack import Customer, Stack
 
 MODEL = "gpt/image-1.5"
-COST = 50_000
+COST = 34_000
 """What OpenAI bills for one picture, by the catalog."""
 
 

@@ -107,13 +107,19 @@ async def test_a_request_is_found_only_under_its_own_app(box: Sandbox) -> None:
         ("fal-ai/flux/schnell", {}, "prompt"),
         ("fal-ai/flux/schnell", {"prompt": "x", "num_outputs": 1}, "num_outputs"),
         ("fal-ai/flux/schnell", {"prompt": "x", "image_size": "huge"}, "image_size"),
-        ("fal-ai/flux/schnell", {"prompt": "x", "image_size": {"width": 1024}}, "image_size"),
+        ("fal-ai/flux/schnell", {"prompt": "x", "image_size": {"size": 1024}}, "image_size"),
         ("fal-ai/flux/schnell", {"prompt": "x", "image_size": {"width": 9, "height": 512}}, "image_size"),
         ("fal-ai/flux/dev", {"prompt": "x", "output_format": "webp"}, "output_format"),
         ("fal-ai/flux/dev", {"prompt": "x", "guidance_scale": 0.5}, "guidance_scale"),
         ("fal-ai/veo3.1", {"prompt": "x", "duration": 8}, "duration"),
         ("fal-ai/veo3.1", {"prompt": "x", "generate_audio": "yes"}, "generate_audio"),
-        ("fal-ai/minimax/video-01", {"prompt": "x", "image_url": "picture.png"}, "image_url"),
+        ("fal-ai/minimax/video-01", {"prompt": "x", "image_url": "https://a.example/b.png"}, "image_url"),
+        ("fal-ai/flux-pro/kontext", {"prompt": "x", "image_url": "picture.png"}, "image_url"),
+        (
+            "fal-ai/bytedance/seedream/v4.5/text-to-image",
+            {"prompt": "x", "image_size": {"width": 1024, "height": 1024}},
+            "image_size",
+        ),
     ],
 )
 async def test_input_outside_the_schema_is_refused_and_named(
@@ -136,6 +142,30 @@ async def test_unknown_apps_missing_keys_and_broken_bodies_are_refused_in_fals_s
         assert (refused.status_code, refused.headers["x-fal-error-type"]) == (401, "auth_error")
     broken = await box.http.post("/fal/fal-ai/flux/dev", content=b"[]", headers=FAL_HEADERS)
     assert (broken.status_code, broken.json()["detail"][0]["type"]) == (422, "json_invalid")
+
+
+@pytest.mark.parametrize(
+    ("model", "given", "size", "form"),
+    [
+        ("fal-ai/flux/dev", {"image_size": {"width": 1024}}, (1024, 512), "image/jpeg"),
+        ("fal-ai/imagen4/preview", {}, (1024, 1024), "image/png"),
+        ("fal-ai/bytedance/seedream/v5/lite/text-to-image", {"max_images": 3}, (2048, 2048), "image/png"),
+        ("wan/v2.6/text-to-image", {"max_images": 3}, (1024, 1024), "image/png"),
+    ],
+)
+async def test_a_result_has_the_size_and_format_of_its_model(
+    box: Sandbox, model: str, given: dict[str, object], size: tuple[int, int], form: str
+) -> None:
+    result = await box.fal_result({"prompt": "x", **given}, model)
+    assert len(result["images"]) == given.get("max_images", 1)
+    for picture in result["images"]:
+        assert ((picture["width"], picture["height"]), picture["content_type"]) == (size, form)
+
+
+async def test_a_model_of_one_picture_answers_with_one(box: Sandbox) -> None:
+    result = await box.fal_result({"prompt": "x"}, "fal-ai/wan/v2.2-a14b/text-to-image")
+    assert set(result) == {"image", "seed"}
+    assert (await box.http.get(result["image"]["url"])).status_code == 200
 
 
 async def test_sync_mode_returns_the_picture_itself(box: Sandbox) -> None:

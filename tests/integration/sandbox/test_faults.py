@@ -191,10 +191,14 @@ async def test_a_slow_cancel_loses_against_the_end(box: Sandbox) -> None:
     assert (await box.prediction(won["id"]))["status"] == "canceled"
 
 
-async def test_fal_flags_a_picture_that_it_delivers(box: Sandbox) -> None:
+async def test_fal_flags_a_picture_that_it_delivers_where_the_model_has_a_word_for_it(box: Sandbox) -> None:
     flagged = await box.fal_result({"prompt": "[[moderate=output]]", "num_images": 2})
     assert flagged["has_nsfw_concepts"] == [True, True]
     assert (await box.http.get(flagged["images"][0]["url"])).status_code == 200
+    unflagged = (await box.fal({"prompt": "[[moderate=output]]"}, "fal-ai/flux-2-pro")).json()
+    box.clock.advance(10)
+    ended = await box.fal_get(unflagged["response_url"])
+    assert (ended.status_code, ended.json()["detail"][0]["type"]) == (422, "content_policy_violation")
     refused = await box.replicate_result({"prompt": "[[moderate=output]]"})
     assert refused["error"].startswith("NSFW content detected")
 

@@ -15,6 +15,7 @@ from server.catalog.check import CONTRACT_STACKS, check_catalog
 DATA = Path(load_catalog.__code__.co_filename).parent / "data"
 SCHNELL, VEO = "models/bfl-flux-schnell.toml", "models/google-veo-3.1-fast.toml"
 SEEDANCE, GPT = "models/bytedance-seedance-2.0.toml", "models/gpt-image-1-mini.toml"
+MINIMAX = "models/minimax-video-01.toml"
 KLEIN, ONE_PROVIDER_WITH_A_LAST_FRAME = (
     "models/bfl-flux-2-klein-4b.toml",
     "models/bytedance-seedance-1-pro.toml",
@@ -54,8 +55,15 @@ def test_nothing_is_said_of_the_built_in_catalog_but_what_the_published_fields_f
     ("file", "changes", "said"),
     [
         (SCHNELL, {'flat = "0.005"': 'flat = "0.002"'}, "bfl/flux-schnell sells for 2000 micro-dollars"),
-        (SEEDANCE, {'720p = "0.38"': '720p = "0.3"'}, "what byteplus bills at 310000"),
-        (VEO, {'720p_noaudio = "0.12"': '720p_noaudio = "0.09"'}, "what replicate bills at 100000"),
+        (SEEDANCE, {'720p = "0.38"': '720p = "0.3"'}, "what byteplus bills at 1240000"),
+        (VEO, {'720p_noaudio = "0.12"': '720p_noaudio = "0.09"'}, "what replicate bills at 400000"),
+        (
+            MINIMAX,
+            {'flat = "0.09"': 'flat = "0.08"'},
+            "sells for 480000 micro-dollars in rate card 2026-11-01 what replicate bills at 500000",
+        ),
+        (GPT, {'"1:1" = "0.011"': '"1:1" = "0.03"'}, "what openai bills at 38000"),
+        (GPT, {'each_input = "0.002", source': 'each_input = "0.004", source'}, "what openai bills at 27000"),
         (
             KLEIN,
             {

@@ -23,10 +23,13 @@ CATALOG = load_catalog()
         ("bytedance/seedance-2.0", "fal", {"resolution": "480p", "duration": 4.0}, 1, None, 560_000),
         ("google/veo-3.1", "cloudflare", {"duration": 8.0, "generate_audio": True}, 1, None, 3_200_000),
         ("google/veo-3.1", "cloudflare", {"duration": 8.0, "generate_audio": False}, 1, None, 1_600_000),
+        ("gpt/image-1-mini", "openai", {"ratio": "1:1"}, 2, None, 22_000),
+        ("gpt/image-1-mini", "openai", {"ratio": "3:2", "input_file": ("a",)}, 2, None, 34_000),
+        ("minimax/video-01", "fal", {"duration": 6.0}, 1, 5.9, 500_000),
         ("bytedance/seedance-2.0", "fal", {"resolution": "1080p", "duration": 4.0}, 1, None, None),
     ],
 )
-def test_a_bill_follows_outputs_files_seconds_resolution_and_sound(
+def test_a_bill_follows_outputs_files_seconds_ratio_resolution_and_sound(
     model: str,
     provider_id: str,
     fields: dict[str, object],

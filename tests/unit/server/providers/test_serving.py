@@ -51,6 +51,8 @@ def test_a_provider_without_limits_serves_whatever_the_model_allows() -> None:
         ("ratio", {"ratios": ("1:2",)}, {}),
         ("output_format", {"formats": ("none",)}, {}),
         ("duration", {"durations": (99.0,)}, {}),
+        ("prompt", {"prompt_max": 2}, {"prompt": "three"}),
+        ("prompt", {"prompt_max": 2}, {"prompt": "a\U0001f534"}),
         ("resolution", {"resolutions": ("8k",)}, {"resolution": "720p"}),
         ("input_file", {"input_file_max": 1}, {"input_file": (_FILE, _FILE)}),
         ("input_file", {"fields": {"input_file": _DROPPED}}, {"input_file": (_FILE,)}),
