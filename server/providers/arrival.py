@@ -15,6 +15,8 @@ from server.providers.http import Answer
 
 _KNOWN_MARGIN = timedelta(seconds=10)
 _ASSUMED_MARGIN = timedelta(minutes=5)
+_ARRIVES_WITHIN = timedelta(minutes=2)
+"""No call that makes a job to be found again takes that long, so what was made later is not its."""
 _NOTHING = timedelta(0)
 _FARTHEST_OFF = timedelta(days=1)
 """A clock that is farther off than this is none."""
@@ -33,6 +35,11 @@ class Arrival:
     def earliest(self) -> datetime:
         """A job that was made before this moment is not ours."""
         return self.about - self.margin
+
+    @property
+    def latest(self) -> datetime:
+        """A job that was made after this moment is not ours."""
+        return self.about + self.margin + _ARRIVES_WITHIN
 
 
 def arrival_of(answer: Answer, since: datetime, now: datetime) -> Arrival:
