@@ -42,7 +42,7 @@ def files_of(output: Mapping[str, object]) -> Files:
         entries = [_file_or_fields(each, "url") for each in results]
     else:
         entries = [_file_or_fields(each, "image") for each in _contents(output.get("choices"))]
-    urls = tuple(each for each in entries if isinstance(each, str) and is_url(each))
+    urls = tuple(each for each in entries if is_url(each))
     codes = tuple(code for each in entries if isinstance(each, dict) and (code := text_of(each, "code")))
     return Files(urls if len(urls) + len(codes) == len(entries) else (), codes)
 

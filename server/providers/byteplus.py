@@ -19,7 +19,7 @@ from server.providers.byteplus_tasks import (
     path_of,
     task_of,
 )
-from server.providers.calls import asked, submitted
+from server.providers.calls import asked, is_url, submitted
 from server.providers.http import Answer, NoAnswer, NothingSent, ProviderHttp, text_of
 from server.providers.protocol import (
     Accepted,
@@ -196,9 +196,7 @@ class BytePlus:
         """The images of an answer; each of them may have failed for a reason of its own."""
         listed = answer.fields.get("data")
         entries = [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
-        urls = [
-            url for entry in entries if (url := text_of(entry, "url")).startswith(("http://", "https://"))
-        ]
+        urls = [url for entry in entries if is_url(url := entry.get("url"))]
         if urls:
             ref = ProviderRef(
                 f"{_IMAGES}{job.attempt_id}", {f"{number:03}": url for number, url in enumerate(urls)}
@@ -214,7 +212,7 @@ class BytePlus:
     def _video(self, task: Mapping[str, object]) -> Progress:
         content = task.get("content")
         url = text_of(content, "video_url") if isinstance(content, dict) else ""
-        if not url.startswith(("http://", "https://")):
+        if not is_url(url):
             return Failed(faults.invalid_response(self._name))
         return Finished((RemoteOutput(url, None),))
 

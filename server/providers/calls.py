@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TypeGuard
 
 from server.providers import faults
-from server.providers.http import MAX_ANSWER_BYTES, Answer, FormPart, NoAnswer, NothingSent, ProviderHttp
+from server.providers.http import (
+    MAX_ANSWER_BYTES,
+    Answer,
+    FormPart,
+    NoAnswer,
+    NothingSent,
+    ProviderHttp,
+    is_visible_ascii,
+)
 from server.providers.protocol import NotSent, ProviderUnreachable, Unknown
 
 _MICROS_PER_CREDIT = 10_000
@@ -86,6 +95,6 @@ def micros_of_credits(fields: object, name: str) -> int | None:
     return round(value * _MICROS_PER_CREDIT)
 
 
-def is_url(value: object) -> bool:
-    """Whether a value can be the URL of a file."""
-    return isinstance(value, str) and value.startswith(("http://", "https://")) and value.isprintable()
+def is_url(value: object) -> TypeGuard[str]:
+    """Whether a value can be the URL of a file: http or https, and nothing but visible ASCII, which every record takes."""
+    return isinstance(value, str) and value.startswith(("http://", "https://")) and is_visible_ascii(value)

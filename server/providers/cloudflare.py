@@ -9,7 +9,7 @@ from datetime import datetime
 
 from server.catalog.types import ProviderInfo
 from server.providers import faults
-from server.providers.calls import submitted
+from server.providers.calls import is_url, submitted
 from server.providers.http import (
     INLINE_ANSWER_BYTES,
     Answer,
@@ -191,7 +191,7 @@ async def _outputs(answer: Answer, run: Mapping[str, object]) -> tuple[RemoteOut
     for name in _FILE_FIELDS if isinstance(result, dict) else ():
         value = result.get(name) if isinstance(result, dict) else None
         for file in value if isinstance(value, list) else [value]:
-            if isinstance(file, str) and file.startswith(("http://", "https://")):
+            if is_url(file):
                 outputs.append(RemoteOutput(file, None))
             elif (content := await decoded(file)) is not None:
                 outputs.append(RemoteOutput("", None, content))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 
@@ -9,7 +10,7 @@ from babysea.common.v1 import error_reason_pb2 as reasons
 from kit.clock import Clock, SystemClock
 from server.catalog.types import ProviderInfo
 from server.providers import faults
-from server.providers.calls import asked, submitted
+from server.providers.calls import asked, is_url, submitted
 from server.providers.http import Answer, NoAnswer, NothingSent, ProviderHttp, seconds_of, text_of
 from server.providers.mapping import native_parameters
 from server.providers.protocol import (
@@ -36,6 +37,7 @@ from server.providers.signatures import FalSignatures
 
 KEYS_URL = "https://rest.fal.ai/.well-known/jwks.json"
 """Where Fal publishes the keys that it signs reports with."""
+_JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _URLS = {"status": "status_url", "result": "response_url", "cancel": "cancel_url"}
 _POLICY = "content_policy_violation"
 _CANCELED = frozenset({"client_cancelled", "client_canceled"})
@@ -165,7 +167,7 @@ class Fal:
         outputs: list[RemoteOutput] = []
         for file, is_flagged in zip(files, flagged, strict=False):
             url = text_of(file, "url") if isinstance(file, dict) else ""
-            if not url.startswith(("http://", "https://")):
+            if not is_url(url):
                 return Failed(faults.invalid_response(self._name))
             if not is_flagged:
                 outputs.append(RemoteOutput(url, text_of(file, "content_type") or None))
@@ -207,7 +209,7 @@ class Fal:
     def _is_usable(self, ref: ProviderRef) -> bool:
         # The key goes to these URLs, so they must be Fal's.
         named = all(self.http.is_ours(ref.urls.get(name, "")) for name in _URLS)
-        return named and 0 < len(ref.job_id) <= 128
+        return named and _JOB_ID.fullmatch(ref.job_id) is not None
 
 
 def _error_types(answer: Answer) -> set[str]:

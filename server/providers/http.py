@@ -135,10 +135,7 @@ class ProviderHttp:
         """Whether a URL that the provider named lies within its API."""
         try:
             parts = urlsplit(url)
-            safe = ".." not in parts.path.split("/") and not any(
-                letter <= " " or letter == "\\" for letter in url
-            )
-            if not safe:
+            if not is_visible_ascii(url) or "\\" in url or ".." in parts.path.split("/"):
                 return False
             at_base = _origin(url) == self._origin and parts.path.startswith(self._prefix)
             return at_base or self._in_own_domain(url)
@@ -271,6 +268,11 @@ async def _read_bounded(response: httpx.Response, most_bytes: int) -> bytes:
         if len(content) > most_bytes:
             raise httpx.DecodingError("longer than allowed")
     return bytes(content)
+
+
+def is_visible_ascii(text: str) -> bool:
+    """Whether a text has no space, no control character and nothing outside of ASCII."""
+    return all("!" <= letter <= "~" for letter in text)
 
 
 def text_of(fields: Mapping[str, object], name: str) -> str:

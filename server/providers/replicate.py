@@ -10,7 +10,7 @@ from kit.clock import Clock, SystemClock
 from server.catalog.types import ProviderInfo
 from server.providers import faults
 from server.providers.arrival import arrival_of
-from server.providers.calls import asked, submitted
+from server.providers.calls import asked, is_url, submitted
 from server.providers.http import (
     Answer,
     NoAnswer,
@@ -208,7 +208,7 @@ def _path(ref: ProviderRef) -> str:
 def _urls(output: object) -> list[str]:
     """The files of an output, which is one URL or a list of them, depending on the model; none if any is no URL."""
     files = output if isinstance(output, list) else [output]
-    urls = [each for each in files if isinstance(each, str) and each.startswith(("http://", "https://"))]
+    urls = [each for each in files if is_url(each)]
     return urls if len(urls) == len(files) else []
 
 

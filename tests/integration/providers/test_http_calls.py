@@ -86,6 +86,9 @@ async def test_a_call_may_have_a_time_of_its_own() -> None:
         ("https://bfl.ai.evil.example/x", False),
         ("https://user@api.bfl.ai/x", False),
         ("https://api.bfl.ai\\@evil.example/x", False),
+        ("https://api.bfl.ai/\0", False),
+        ("https://api.bfl.ai/\ud800", False),
+        ("https://api.bfl.ai/\u00e4", False),
     ],
 )
 async def test_only_hosts_of_the_providers_own_domain_see_its_credential(url: str, ours: bool) -> None:
