@@ -41,6 +41,7 @@ _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _URLS = {"status": "status_url", "result": "response_url", "cancel": "cancel_url"}
 _POLICY = "content_policy_violation"
 _CANCELED = frozenset({"client_cancelled", "client_canceled"})
+_NOT_THE_RESULT = faults.AMBIGUOUS_STATUSES | {429, 503}
 _TIMED_OUT = frozenset({"request_timeout", "generation_timeout", "startup_timeout"})
 _INPUT_FAULTS = {
     "image_too_large": reasons.ERROR_REASON_FILE_TOO_LARGE,
@@ -153,10 +154,10 @@ class Fal:
         if answer.status == 404:
             return Lost(faults.output_gone(self._name, 404))
         kinds = _error_types(answer)
-        # The queue passes the model's own errors on with any status; without a type the error is the queue's own.
-        if kinds or answer.status in (400, 422):
-            return self._ended(*kinds, status=answer.status)
-        raise ProviderUnreachable(self._fault(answer))
+        # The queue passes the model's own errors on with any status. Without a type these are of what stands before it.
+        if not kinds and answer.status in _NOT_THE_RESULT:
+            raise ProviderUnreachable(self._fault(answer))
+        return self._ended(*kinds, status=answer.status)
 
     def _outputs(self, result: Mapping[str, object], run_seconds: float | None) -> Progress:
         images = result.get("images")
