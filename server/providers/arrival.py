@@ -9,9 +9,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from email.utils import parsedate_to_datetime
 
-from server.providers.http import Answer
+from server.providers.http import Answer, date_of
 
 _KNOWN_MARGIN = timedelta(seconds=10)
 _ASSUMED_MARGIN = timedelta(minutes=5)
@@ -50,16 +49,8 @@ def arrival_of(answer: Answer, since: datetime, now: datetime) -> Arrival:
         since: by our clock.
         now: by the same clock, taken after the answer had arrived.
     """
-    theirs = _date(answer)
+    theirs = date_of(answer.headers.get("date", ""))
     if theirs is None or abs(theirs - now) > _FARTHEST_OFF:
         return Arrival(since, _ASSUMED_MARGIN)
     # Nothing here can make it too late: the header was written before `now`, and is cut to a whole second.
     return Arrival(theirs - max(now - since, _NOTHING), _KNOWN_MARGIN)
-
-
-def _date(answer: Answer) -> datetime | None:
-    try:
-        at = parsedate_to_datetime(answer.headers.get("date", ""))
-    except ValueError:
-        return None
-    return at if at.tzinfo is not None else None

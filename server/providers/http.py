@@ -7,6 +7,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
@@ -208,11 +209,8 @@ class ProviderHttp:
         value = answer.headers.get("retry-after", "").strip()
         if re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", value):
             return min(float(value), _LONGEST_RETRY_AFTER)
-        try:
-            at = parsedate_to_datetime(value)
-        except ValueError:
-            return None
-        if at.tzinfo is None:
+        at = date_of(value)
+        if at is None:
             return None
         return max(0.0, min((at - self._clock.now()).total_seconds(), _LONGEST_RETRY_AFTER))
 
@@ -273,6 +271,16 @@ async def _read_bounded(response: httpx.Response, most_bytes: int) -> bytes:
 def is_visible_ascii(text: str) -> bool:
     """Whether a text has no space, no control character and nothing outside of ASCII."""
     return all("!" <= letter <= "~" for letter in text)
+
+
+def date_of(header: str) -> datetime | None:
+    """The moment that a header names; None for anything else."""
+    try:
+        at = parsedate_to_datetime(header)
+    except (ValueError, OverflowError):
+        # A year or a zone of many digits is too large for the clock.
+        return None
+    return at if at.tzinfo is not None else None
 
 
 def text_of(fields: Mapping[str, object], name: str) -> str:

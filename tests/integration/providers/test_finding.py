@@ -51,7 +51,10 @@ def test_the_date_of_an_answer_tells_the_providers_clock(skew: float) -> None:
 
 @pytest.mark.parametrize(
     "date",
-    ["", "yesterday", "2026-11-22", "Sun, 22 Nov 2026 12:00:00 -0000", "Mon, 01 Jan 0001 00:00:00 GMT"],
+    [
+        *("", "yesterday", "2026-11-22", "Sun, 22 Nov 2026 12:00:00 -0000", "Mon, 01 Jan 0001 00:00:00 GMT"),
+        *("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", "Mon, 01 Jan 2026 00:00:00 +99999999999999"),
+    ],
 )
 def test_without_a_usable_date_the_clocks_may_differ_by_minutes(date: str) -> None:
     assert arrival_of(_answer(("date", date)), SINCE, NOW).earliest == SINCE - timedelta(minutes=5)

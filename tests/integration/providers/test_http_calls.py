@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from httpx import Headers
 from pydantic import SecretStr
 
-from server.providers.http import MAX_ANSWER_BYTES, FormPart, NoAnswer, ProviderHttp
+from server.providers.http import MAX_ANSWER_BYTES, Answer, FormPart, NoAnswer, ProviderHttp
 from tests.integration.providers.outside import canned, reply
 
 _JSON = "content-type: application/json"
@@ -73,6 +74,21 @@ async def test_a_call_may_have_a_time_of_its_own() -> None:
     async with canned(short) as (url, _), _http(url) as http:
         with pytest.raises(NoAnswer):
             await http.call("submit", "POST", "v1/x", content={}, seconds=0.2)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "soon",
+        "-1",
+        "Mon, 01 Jan 99999999999999999999 00:00:00 GMT",
+        "Mon, 01 Jan 2026 00:00:00 +99999999999999",
+        "Mon, 99 Jan 2026 00:00:00 GMT",
+    ],
+)
+async def test_a_wait_that_names_no_moment_is_none(value: str) -> None:
+    async with _http("http://127.0.0.1:9") as http:
+        assert http.retry_after(Answer(429, Headers({"retry-after": value}), None)) is None
 
 
 @pytest.mark.parametrize(
