@@ -12,7 +12,7 @@ from server.providers.http import Answer, text_of
 from server.providers.protocol import Fault
 
 _POLICY = frozenset({"datainspectionfailed", "ipinfringementsuspect"})
-_ACCOUNT = frozenset({"Arrearage", "CommodityNotPurchased", "InvalidApiKey"})
+_ACCOUNT = frozenset({"Arrearage", "CommodityNotPurchased", "InvalidApiKey", "Workspace.AccessDenied"})
 _UNAVAILABLE = frozenset({"ServiceUnavailable", "ModelUnavailable", "ModelServingError"})
 _REQUEST = ("InvalidParameter", "InvalidURL", "BadRequest", "InvalidFile", "InvalidImage")
 _PROVIDER = ("InternalError", "GatewayTimeout", "RequestTimeOut", "ModelNotFound", "Model.NotExist")
@@ -83,8 +83,11 @@ def classified(
     if code == "InvalidParameter.DataInspection":
         # A file could not be fetched in time to be looked at; that is no verdict about it.
         return faults.failed(name, status)
-    if code in _ACCOUNT or code.endswith("BillOverdue") or "AccessDenied" in code.split("."):
+    if code in _ACCOUNT or code.endswith("BillOverdue"):
         return faults.account(name, status)
+    if "AccessDenied" in code.split("."):
+        # Of this model or service: the account's others are open.
+        return faults.unavailable(name, status, retry_after)
     if code.startswith("Throttling"):
         return replace(faults.of_status(name, 429, retry_after), http_status=status)
     if code in _UNAVAILABLE:

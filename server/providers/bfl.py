@@ -137,7 +137,7 @@ class BlackForestLabs:
     def _fault(self, answer: Answer) -> Fault:
         if answer.status == 400 and _POLICY_WORDS.search(answer.text("detail")):
             return faults.content_policy(self._name, 400)
-        return faults.of_status(self._name, answer.status, self.http.retry_after(answer))
+        return faults.of_answer(self._name, answer, self.http.retry_after(answer))
 
 
 def _host_of(url: str) -> re.Match[str] | None:

@@ -50,8 +50,9 @@ _MOST_PAGES = 20
 _CLOCK_MARGIN = timedelta(minutes=5)
 
 _POLICY_WORD = "SensitiveContent"
-_ACCOUNT_WORDS = ("Authentication", "AccessDenied", "AccountOverdue", "QuotaExceeded", "SetLimitExceeded")
-_CAPACITY_WORDS = ("ServerOverloaded", "ModelLoading")
+_ACCOUNT_WORDS = ("Authentication", "AccountOverdue", "QuotaExceeded", "SetLimitExceeded")
+_UNAVAILABLE_WORDS = ("ServerOverloaded", "ModelLoading", "AccessDenied", "ModelNotOpen")
+"""Of one model: it is full, or not open to us; the others may serve."""
 _RATE_WORDS = ("RateLimitExceeded", "BurstTooFast", "InflightBatchsizeExceeded")
 _INVALID_WORDS = ("InvalidParameter", "MissingParameter")
 _NOT_QUEUED = {
@@ -218,7 +219,7 @@ class BytePlus:
 
     def _fault(self, answer: Answer) -> Fault:
         wait = self.http.retry_after(answer)
-        plain = faults.of_status(self._name, answer.status, wait)
+        plain = faults.of_answer(self._name, answer, wait)
         if answer.status in (401, 402):
             return plain
         return self._classified(code_of(answer.fields), answer.status, wait) or plain
@@ -231,7 +232,7 @@ class BytePlus:
             return replace(faults.of_status(self._name, 429, wait), http_status=status)
         if any(word in code for word in _ACCOUNT_WORDS):
             return faults.account(self._name, status)
-        if any(word in code for word in _CAPACITY_WORDS):
+        if any(word in code for word in _UNAVAILABLE_WORDS):
             return faults.unavailable(self._name, status, wait)
         if any(word in code for word in _INVALID_WORDS):
             return replace(faults.of_status(self._name, 400), http_status=status)

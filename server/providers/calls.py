@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TypeGuard
 
+import httpx
+
 from server.providers import faults
 from server.providers.http import (
     MAX_ANSWER_BYTES,
@@ -15,7 +17,7 @@ from server.providers.http import (
     ProviderHttp,
     is_visible_ascii,
 )
-from server.providers.protocol import NotSent, ProviderUnreachable, Unknown
+from server.providers.protocol import NotSent, ProviderUnreachable, Refused, Unknown
 
 _MICROS_PER_CREDIT = 10_000
 
@@ -31,7 +33,7 @@ async def submitted(
     headers: Mapping[str, str] | None = None,
     seconds: float | None = None,
     answer_bytes: int = MAX_ANSWER_BYTES,
-) -> Answer | NotSent | Unknown:
+) -> Answer | NotSent | Refused | Unknown:
     """Sends a request that may create a job, once; an answer is the provider's own, whatever its status.
 
     Args:
@@ -60,7 +62,11 @@ async def submitted(
     except NothingSent:
         return NotSent(faults.unavailable(name))
     except NoAnswer as error:
-        return Unknown(faults.submit_unknown(name, error.status))
+        status = error.status
+        if status is not None and 400 <= status < 500 and status not in faults.AMBIGUOUS_STATUSES:
+            # Refused, in words that could not be read.
+            return Refused(faults.of_answer(name, Answer(status, httpx.Headers(), None)))
+        return Unknown(faults.submit_unknown(name, status))
     if answer.status in faults.AMBIGUOUS_STATUSES:
         return Unknown(faults.submit_unknown(name, answer.status))
     return answer

@@ -46,23 +46,21 @@ _ONE_TRY = {"cf-aig-max-attempts": "1"}
 _STATUS_BY_CODE = {
     "3003": 400,
     "3006": 413,
-    "3023": 403,
     "3030": 400,
     "3039": 400,
-    "3041": 403,
     "3042": 404,
     "5004": 400,
     "5005": 405,
     # It means that there is no such model: our catalog's mistake and not the request's.
     "5007": 404,
-    "5016": 403,
-    "5018": 403,
     "5019": 405,
     "8007": 400,
 }
 _GAVE_UP_CODES = frozenset({"3007", "3008"})
 _NO_MONEY_CODE = "3036"
 _NO_CAPACITY_CODE = "3040"
+_NO_ACCESS_CODES = frozenset({"3023", "3041", "5016", "5018"})
+"""The model's terms are not accepted, or it is not open to us; the others still are."""
 # There is no error code for this: a model's error says it in words.
 _POLICY_WORDS = re.compile(r"\bNSFW\b|content[ _]polic|sensitive content|flagged as|moderated", re.IGNORECASE)
 _FILE_FIELDS = ("image", "video", "images", "videos")
@@ -150,13 +148,13 @@ class Cloudflare:
         status, wait = answer.status, self.http.retry_after(answer)
         if _NO_MONEY_CODE in codes:
             return faults.account(self._name, status)
-        if _NO_CAPACITY_CODE in codes:
+        if _NO_CAPACITY_CODE in codes or codes & _NO_ACCESS_CODES:
             return faults.unavailable(self._name, status, wait)
         if (answer.ok or status in (400, 422)) and any(_POLICY_WORDS.search(words) for _, words in problems):
             return faults.content_policy(self._name, status)
         for code in sorted(codes & set(_STATUS_BY_CODE)):
             return replace(faults.of_status(self._name, _STATUS_BY_CODE[code], wait), http_status=status)
-        return faults.failed(self._name, status) if answer.ok else faults.of_status(self._name, status, wait)
+        return faults.failed(self._name, status) if answer.ok else faults.of_answer(self._name, answer, wait)
 
 
 async def _form(job: Job, native: Mapping[str, object]) -> list[FormPart]:

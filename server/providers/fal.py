@@ -190,7 +190,7 @@ class Fal:
         named = self._classified(_error_types(answer), answer.status)
         if named is not None and answer.status == 422:
             return named
-        return faults.of_status(self._name, answer.status, self.http.retry_after(answer))
+        return faults.of_answer(self._name, answer, self.http.retry_after(answer))
 
     def _classified(self, kinds: set[str], status: int | None) -> Fault | None:
         """The fault that Fal's error types name; None when they say no more than the status does."""

@@ -128,7 +128,7 @@ class OpenAI:
             return faults.content_policy(self._name, 400)
         if code in _ACCOUNT_CODES or kind in _ACCOUNT_CODES:
             return faults.account(self._name, answer.status)
-        return faults.of_status(self._name, answer.status, self.http.retry_after(answer))
+        return faults.of_answer(self._name, answer, self.http.retry_after(answer))
 
 
 async def _edit_form(job: Job, native: Mapping[str, object]) -> list[FormPart]:

@@ -191,7 +191,7 @@ class Replicate:
         wait = self.http.retry_after(answer)
         if wait is None and (words := _RESETS_IN.search(answer.text("detail"))):
             wait = float(words[1])
-        return faults.of_status(self._name, answer.status, wait)
+        return faults.of_answer(self._name, answer, wait)
 
 
 def _nearest(found: list[tuple[datetime, ProviderRef]], moment: datetime) -> tuple[ProviderRef, ...]:

@@ -158,7 +158,7 @@ class Runway:
             return faults.account(self._name, answer.status)
         if answer.status == 400 and _POLICY_WORDS.search(said):
             return faults.content_policy(self._name, 400)
-        return faults.of_status(self._name, answer.status, self.http.retry_after(answer))
+        return faults.of_answer(self._name, answer, self.http.retry_after(answer))
 
 
 def _route(job: Job) -> str:
