@@ -46,6 +46,9 @@ async def submitted(
         headers: of this call alone.
         seconds: time for the call, where it is not the usual one.
         answer_bytes: longest answer that is read.
+
+    Raises:
+        OSError: a file of the form cannot be opened; nothing was sent.
     """
     try:
         answer = await http.call(

@@ -87,20 +87,20 @@ class Cloudflare:
         if path.startswith(_MODELS_WITH_FORMS):
             if len(job.inputs) != len(job.request.input_file):
                 return NotSent(faults.unsupported(self._name))
-            try:
-                form = await _form(job, native)
-            except OSError:
-                return NotSent(faults.unsupported(self._name))
-        answer = await submitted(
-            self.http,
-            self._name,
-            f"ai/run/{path}" if path.startswith(_OWN_MODELS) else "ai/run",
-            native if form is None else None,
-            form=form,
-            headers=_ONE_TRY,
-            seconds=job.seconds,
-            answer_bytes=INLINE_ANSWER_BYTES,
-        )
+            form = _form(job, native)
+        try:
+            answer = await submitted(
+                self.http,
+                self._name,
+                f"ai/run/{path}" if path.startswith(_OWN_MODELS) else "ai/run",
+                native if form is None else None,
+                form=form,
+                headers=_ONE_TRY,
+                seconds=job.seconds,
+                answer_bytes=INLINE_ANSWER_BYTES,
+            )
+        except OSError:
+            return NotSent(faults.unsupported(self._name))
         if not isinstance(answer, Answer):
             return answer
         return await self._outcome(job, answer)
@@ -157,8 +157,8 @@ class Cloudflare:
         return faults.failed(self._name, status) if answer.ok else faults.of_answer(self._name, answer, wait)
 
 
-async def _form(job: Job, native: Mapping[str, object]) -> list[FormPart]:
-    files = [await file_part(f"input_image_{position}", file) for position, file in enumerate(job.inputs)]
+def _form(job: Job, native: Mapping[str, object]) -> list[FormPart]:
+    files = [file_part(f"input_image_{position}", file) for position, file in enumerate(job.inputs)]
     return value_parts(native) + files
 
 

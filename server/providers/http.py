@@ -6,9 +6,12 @@ import asyncio
 import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
 from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import IO
 from urllib.parse import urlsplit
 
 import httpcore
@@ -46,7 +49,8 @@ class FormPart:
     """One part of a multipart form."""
 
     name: str
-    content: str | bytes
+    content: str | bytes | Path
+    """A file is read while it is sent: a process that sends many at once never holds them."""
     file_name: str = ""
     """Empty for a plain value."""
     content_type: str = ""
@@ -178,31 +182,33 @@ class ProviderHttp:
         Raises:
             NothingSent: no byte of the call left us.
             NoAnswer: it was sent, at least in part, and no whole answer came.
+            OSError: a file of the form cannot be opened; nothing was sent.
             ValueError: the URL lies outside of the provider's API.
         """
         absolute = url if url.startswith(("http://", "https://")) else f"{self.base_url}/{url.lstrip('/')}"
         if not self.is_ours(absolute):
             raise ValueError(f"a URL outside of {self.provider_id}'s API")
         flight = _Flight()
-        request = self._client.build_request(
-            method,
-            absolute,
-            json=content,
-            files=None if form is None else [_encoded(part) for part in form],
-            params=query,
-            headers=headers,
-            extensions={"trace": flight.watch},
-        )
-        # Exceptions stay out of the span: their text may hold a URL or a header.
-        with tracer().start_as_current_span(
-            f"{self.provider_id} {verb}",
-            kind=SpanKind.CLIENT,
-            attributes={"babysea.provider": self.provider_id},
-            record_exception=False,
-            set_status_on_exception=False,
-        ) as span:
-            limit = self._call_seconds if seconds is None else seconds
-            return await self._send(request, flight, span, limit, answer_bytes)
+        with ExitStack() as files:
+            request = self._client.build_request(
+                method,
+                absolute,
+                json=content,
+                files=None if form is None else [_encoded(part, files) for part in form],
+                params=query,
+                headers=headers,
+                extensions={"trace": flight.watch},
+            )
+            # Exceptions stay out of the span: their text may hold a URL or a header.
+            with tracer().start_as_current_span(
+                f"{self.provider_id} {verb}",
+                kind=SpanKind.CLIENT,
+                attributes={"babysea.provider": self.provider_id},
+                record_exception=False,
+                set_status_on_exception=False,
+            ) as span:
+                limit = self._call_seconds if seconds is None else seconds
+                return await self._send(request, flight, span, limit, answer_bytes)
 
     def retry_after(self, answer: Answer) -> float | None:
         """Seconds for which an answer asks to be left alone: Retry-After as a number or a date, an hour at most."""
@@ -297,10 +303,17 @@ def seconds_of(fields: object, name: str) -> float | None:
     return float(value)
 
 
-def _encoded(part: FormPart) -> tuple[str, tuple[str | None, str | bytes] | tuple[str, str | bytes, str]]:
+_Content = str | bytes | IO[bytes]
+
+
+def _encoded(
+    part: FormPart, files: ExitStack
+) -> tuple[str, tuple[str | None, _Content] | tuple[str, _Content, str]]:
+    """The part for the client; a file is closed with `files`."""
+    content = files.enter_context(part.content.open("rb")) if isinstance(part.content, Path) else part.content
     if part.file_name and part.content_type:
-        return part.name, (part.file_name, part.content, part.content_type)
-    return part.name, (part.file_name or None, part.content)
+        return part.name, (part.file_name, content, part.content_type)
+    return part.name, (part.file_name or None, content)
 
 
 def _is_file(headers: httpx.Headers) -> bool:
