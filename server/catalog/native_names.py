@@ -1,4 +1,4 @@
-"""Finds out when two rules of a provider's map would set the same native parameter."""
+"""Which native parameters the rules of a provider's map set, and when two of them would set the same one."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ def refuse_doubles(table: Table, rules: Iterable[FieldMap], constants: Mapping[s
     """Refuses a native parameter that is said twice, or both as a whole and in parts."""
     seen = set(constants)
     for rule in rules:
-        for name in sorted(set(_names(rule))):
+        for name in sorted(set(names_of(rule))):
             if any(_clash(name, other) for other in seen):
                 raise table.error("fields", f"say the native parameter {name!r} twice")
-        seen |= set(_names(rule))
+        seen |= set(names_of(rule))
 
 
-def _names(rule: FieldMap) -> Iterator[str]:
+def names_of(rule: FieldMap) -> Iterator[str]:
+    """Every native parameter that a rule can set, dotted where it is inside of another; none that code says."""
     if not rule.to or rule.to.startswith("@"):
         return
     if rule.to != ".":

@@ -189,7 +189,7 @@ class Alibaba:
             return named
         if answer.ok:
             return faults.invalid_response(self._name, answer.status)
-        return faults.of_status(self._name, answer.status, wait)
+        return faults.of_answer(self._name, answer, wait)
 
 
 def _body(job: Job) -> dict[str, object]:

@@ -12,7 +12,7 @@ from server.providers.http import Answer, text_of
 from server.providers.protocol import Fault
 
 _POLICY = frozenset({"datainspectionfailed", "ipinfringementsuspect"})
-_ACCOUNT = frozenset({"Arrearage", "CommodityNotPurchased", "InvalidApiKey"})
+_ACCOUNT = frozenset({"Arrearage", "CommodityNotPurchased", "InvalidApiKey", "Workspace.AccessDenied"})
 _UNAVAILABLE = frozenset({"ServiceUnavailable", "ModelUnavailable", "ModelServingError"})
 _REQUEST = ("InvalidParameter", "InvalidURL", "BadRequest", "InvalidFile", "InvalidImage")
 _PROVIDER = ("InternalError", "GatewayTimeout", "RequestTimeOut", "ModelNotFound", "Model.NotExist")
@@ -42,7 +42,7 @@ def files_of(output: Mapping[str, object]) -> Files:
         entries = [_file_or_fields(each, "url") for each in results]
     else:
         entries = [_file_or_fields(each, "image") for each in _contents(output.get("choices"))]
-    urls = tuple(each for each in entries if isinstance(each, str) and is_url(each))
+    urls = tuple(each for each in entries if is_url(each))
     codes = tuple(code for each in entries if isinstance(each, dict) and (code := text_of(each, "code")))
     return Files(urls if len(urls) + len(codes) == len(entries) else (), codes)
 
@@ -83,8 +83,11 @@ def classified(
     if code == "InvalidParameter.DataInspection":
         # A file could not be fetched in time to be looked at; that is no verdict about it.
         return faults.failed(name, status)
-    if code in _ACCOUNT or code.endswith("BillOverdue") or "AccessDenied" in code.split("."):
+    if code in _ACCOUNT or code.endswith("BillOverdue"):
         return faults.account(name, status)
+    if "AccessDenied" in code.split("."):
+        # Of this model or service: the account's others are open.
+        return faults.unavailable(name, status, retry_after)
     if code.startswith("Throttling"):
         return replace(faults.of_status(name, 429, retry_after), http_status=status)
     if code in _UNAVAILABLE:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from kit.clock import Clock
 from server.providers import faults
@@ -16,8 +16,6 @@ from server.providers.protocol import ProviderUnreachable
 _PAGE = 50
 _MOST_PAGES = 10
 _MOST_CANDIDATES = 10
-_ARRIVES_WITHIN = timedelta(minutes=2)
-"""No call takes that long, so what was made later is not its."""
 NOT_ENDED = frozenset({"PENDING", "SUSPENDED", "RUNNING"})
 """Statuses of tasks that something may still come of."""
 _CAME_TO_NOTHING = frozenset({"FAILED", "CANCELED"})
@@ -76,7 +74,7 @@ class TaskList:
                 newest = made
                 if made < arrival.earliest:
                     return found
-                if made <= arrival.about + arrival.margin + _ARRIVES_WITHIN:
+                if made <= arrival.latest:
                     found.append(entry)
             total = answer.fields.get("total_page")
             if not entries or (isinstance(total, int) and page_no >= total):

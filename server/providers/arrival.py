@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from email.utils import parsedate_to_datetime
 
-from server.providers.http import Answer
+from server.providers.http import Answer, date_of
 
 _KNOWN_MARGIN = timedelta(seconds=10)
 _ASSUMED_MARGIN = timedelta(minutes=5)
+_ARRIVES_WITHIN = timedelta(minutes=2)
+"""No call that makes a job to be found again takes that long, so what was made later is not its."""
 _NOTHING = timedelta(0)
 _FARTHEST_OFF = timedelta(days=1)
 """A clock that is farther off than this is none."""
@@ -34,6 +35,11 @@ class Arrival:
         """A job that was made before this moment is not ours."""
         return self.about - self.margin
 
+    @property
+    def latest(self) -> datetime:
+        """A job that was made after this moment is not ours."""
+        return self.about + self.margin + _ARRIVES_WITHIN
+
 
 def arrival_of(answer: Answer, since: datetime, now: datetime) -> Arrival:
     """When a job was made that was asked for at `since`.
@@ -43,16 +49,8 @@ def arrival_of(answer: Answer, since: datetime, now: datetime) -> Arrival:
         since: by our clock.
         now: by the same clock, taken after the answer had arrived.
     """
-    theirs = _date(answer)
+    theirs = date_of(answer.headers.get("date", ""))
     if theirs is None or abs(theirs - now) > _FARTHEST_OFF:
         return Arrival(since, _ASSUMED_MARGIN)
     # Nothing here can make it too late: the header was written before `now`, and is cut to a whole second.
     return Arrival(theirs - max(now - since, _NOTHING), _KNOWN_MARGIN)
-
-
-def _date(answer: Answer) -> datetime | None:
-    try:
-        at = parsedate_to_datetime(answer.headers.get("date", ""))
-    except ValueError:
-        return None
-    return at if at.tzinfo is not None else None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from urllib.parse import quote, urlsplit
 
@@ -49,13 +50,15 @@ class BlackForestLabs:
 
     def __init__(self, http: ProviderHttp, info: ProviderInfo, clock: Clock | None = None) -> None:
         self.http = http
-        self._info = info
+        host = _host_of(http.base_url)
+        # The global host's tasks can only be polled where its answer says, and with a callback it does not say.
+        self._info = replace(info, callbacks=False) if host is not None and host[1] is None else info
         self._name = info.name
         self._clock = clock or SystemClock()
 
     @property
     def capabilities(self) -> ProviderInfo:
-        """What the catalog says about Black Forest Labs."""
+        """What the catalog says about Black Forest Labs, without callbacks at its global host."""
         return self._info
 
     async def submit(self, job: Job) -> Submission:
@@ -126,15 +129,20 @@ class BlackForestLabs:
         # The key goes to this URL, so it must be theirs, and the result comes from there, so it must be in the region.
         if not self.http.is_ours(url):
             return False
-        here, there = (_HOST.fullmatch(urlsplit(each).hostname or "") for each in (self.http.base_url, url))
-        if here is None or there is None:
+        here, there = _host_of(self.http.base_url), _host_of(url)
+        if here is None:
             return True
-        return here[1] is None or there[1] in (None, here[1])
+        return there is not None and (here[1] is None or there[1] in (None, here[1]))
 
     def _fault(self, answer: Answer) -> Fault:
         if answer.status == 400 and _POLICY_WORDS.search(answer.text("detail")):
             return faults.content_policy(self._name, 400)
-        return faults.of_status(self._name, answer.status, self.http.retry_after(answer))
+        return faults.of_answer(self._name, answer, self.http.retry_after(answer))
+
+
+def _host_of(url: str) -> re.Match[str] | None:
+    """The host of a URL if it is one of the API's; its group is the region, or None for the global host."""
+    return _HOST.fullmatch(urlsplit(url).hostname or "")
 
 
 def _body(job: Job) -> dict[str, object]:

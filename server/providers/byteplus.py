@@ -19,7 +19,7 @@ from server.providers.byteplus_tasks import (
     path_of,
     task_of,
 )
-from server.providers.calls import asked, submitted
+from server.providers.calls import asked, is_url, submitted
 from server.providers.http import Answer, NoAnswer, NothingSent, ProviderHttp, text_of
 from server.providers.protocol import (
     Accepted,
@@ -50,8 +50,9 @@ _MOST_PAGES = 20
 _CLOCK_MARGIN = timedelta(minutes=5)
 
 _POLICY_WORD = "SensitiveContent"
-_ACCOUNT_WORDS = ("Authentication", "AccessDenied", "AccountOverdue", "QuotaExceeded", "SetLimitExceeded")
-_CAPACITY_WORDS = ("ServerOverloaded", "ModelLoading")
+_ACCOUNT_WORDS = ("Authentication", "AccountOverdue", "QuotaExceeded", "SetLimitExceeded")
+_UNAVAILABLE_WORDS = ("ServerOverloaded", "ModelLoading", "AccessDenied", "ModelNotOpen")
+"""Of one model: it is full, or not open to us; the others may serve."""
 _RATE_WORDS = ("RateLimitExceeded", "BurstTooFast", "InflightBatchsizeExceeded")
 _INVALID_WORDS = ("InvalidParameter", "MissingParameter")
 _NOT_QUEUED = {
@@ -196,9 +197,7 @@ class BytePlus:
         """The images of an answer; each of them may have failed for a reason of its own."""
         listed = answer.fields.get("data")
         entries = [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
-        urls = [
-            url for entry in entries if (url := text_of(entry, "url")).startswith(("http://", "https://"))
-        ]
+        urls = [url for entry in entries if is_url(url := entry.get("url"))]
         if urls:
             ref = ProviderRef(
                 f"{_IMAGES}{job.attempt_id}", {f"{number:03}": url for number, url in enumerate(urls)}
@@ -214,13 +213,13 @@ class BytePlus:
     def _video(self, task: Mapping[str, object]) -> Progress:
         content = task.get("content")
         url = text_of(content, "video_url") if isinstance(content, dict) else ""
-        if not url.startswith(("http://", "https://")):
+        if not is_url(url):
             return Failed(faults.invalid_response(self._name))
         return Finished((RemoteOutput(url, None),))
 
     def _fault(self, answer: Answer) -> Fault:
         wait = self.http.retry_after(answer)
-        plain = faults.of_status(self._name, answer.status, wait)
+        plain = faults.of_answer(self._name, answer, wait)
         if answer.status in (401, 402):
             return plain
         return self._classified(code_of(answer.fields), answer.status, wait) or plain
@@ -233,7 +232,7 @@ class BytePlus:
             return replace(faults.of_status(self._name, 429, wait), http_status=status)
         if any(word in code for word in _ACCOUNT_WORDS):
             return faults.account(self._name, status)
-        if any(word in code for word in _CAPACITY_WORDS):
+        if any(word in code for word in _UNAVAILABLE_WORDS):
             return faults.unavailable(self._name, status, wait)
         if any(word in code for word in _INVALID_WORDS):
             return replace(faults.of_status(self._name, 400), http_status=status)

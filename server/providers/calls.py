@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TypeGuard
+
+import httpx
 
 from server.providers import faults
-from server.providers.http import MAX_ANSWER_BYTES, Answer, FormPart, NoAnswer, NothingSent, ProviderHttp
-from server.providers.protocol import NotSent, ProviderUnreachable, Unknown
+from server.providers.http import (
+    MAX_ANSWER_BYTES,
+    Answer,
+    FormPart,
+    NoAnswer,
+    NothingSent,
+    ProviderHttp,
+    is_visible_ascii,
+)
+from server.providers.protocol import NotSent, ProviderUnreachable, Refused, Unknown
 
 _MICROS_PER_CREDIT = 10_000
 
@@ -22,7 +33,7 @@ async def submitted(
     headers: Mapping[str, str] | None = None,
     seconds: float | None = None,
     answer_bytes: int = MAX_ANSWER_BYTES,
-) -> Answer | NotSent | Unknown:
+) -> Answer | NotSent | Refused | Unknown:
     """Sends a request that may create a job, once; an answer is the provider's own, whatever its status.
 
     Args:
@@ -35,6 +46,9 @@ async def submitted(
         headers: of this call alone.
         seconds: time for the call, where it is not the usual one.
         answer_bytes: longest answer that is read.
+
+    Raises:
+        OSError: a file of the form cannot be opened; nothing was sent.
     """
     try:
         answer = await http.call(
@@ -51,7 +65,11 @@ async def submitted(
     except NothingSent:
         return NotSent(faults.unavailable(name))
     except NoAnswer as error:
-        return Unknown(faults.submit_unknown(name, error.status))
+        status = error.status
+        if status is not None and 400 <= status < 500 and status not in faults.AMBIGUOUS_STATUSES:
+            # Refused, in words that could not be read.
+            return Refused(faults.of_answer(name, Answer(status, httpx.Headers(), None)))
+        return Unknown(faults.submit_unknown(name, status))
     if answer.status in faults.AMBIGUOUS_STATUSES:
         return Unknown(faults.submit_unknown(name, answer.status))
     return answer
@@ -86,6 +104,6 @@ def micros_of_credits(fields: object, name: str) -> int | None:
     return round(value * _MICROS_PER_CREDIT)
 
 
-def is_url(value: object) -> bool:
-    """Whether a value can be the URL of a file."""
-    return isinstance(value, str) and value.startswith(("http://", "https://")) and value.isprintable()
+def is_url(value: object) -> TypeGuard[str]:
+    """Whether a value can be the URL of a file: http or https, and nothing but visible ASCII, which every record takes."""
+    return isinstance(value, str) and value.startswith(("http://", "https://")) and is_visible_ascii(value)

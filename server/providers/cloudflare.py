@@ -9,7 +9,7 @@ from datetime import datetime
 
 from server.catalog.types import ProviderInfo
 from server.providers import faults
-from server.providers.calls import submitted
+from server.providers.calls import is_url, submitted
 from server.providers.http import (
     INLINE_ANSWER_BYTES,
     Answer,
@@ -46,23 +46,21 @@ _ONE_TRY = {"cf-aig-max-attempts": "1"}
 _STATUS_BY_CODE = {
     "3003": 400,
     "3006": 413,
-    "3023": 403,
     "3030": 400,
     "3039": 400,
-    "3041": 403,
     "3042": 404,
     "5004": 400,
     "5005": 405,
     # It means that there is no such model: our catalog's mistake and not the request's.
     "5007": 404,
-    "5016": 403,
-    "5018": 403,
     "5019": 405,
     "8007": 400,
 }
 _GAVE_UP_CODES = frozenset({"3007", "3008"})
 _NO_MONEY_CODE = "3036"
 _NO_CAPACITY_CODE = "3040"
+_NO_ACCESS_CODES = frozenset({"3023", "3041", "5016", "5018"})
+"""The model's terms are not accepted, or it is not open to us; the others still are."""
 # There is no error code for this: a model's error says it in words.
 _POLICY_WORDS = re.compile(r"\bNSFW\b|content[ _]polic|sensitive content|flagged as|moderated", re.IGNORECASE)
 _FILE_FIELDS = ("image", "video", "images", "videos")
@@ -89,20 +87,20 @@ class Cloudflare:
         if path.startswith(_MODELS_WITH_FORMS):
             if len(job.inputs) != len(job.request.input_file):
                 return NotSent(faults.unsupported(self._name))
-            try:
-                form = await _form(job, native)
-            except OSError:
-                return NotSent(faults.unsupported(self._name))
-        answer = await submitted(
-            self.http,
-            self._name,
-            f"ai/run/{path}" if path.startswith(_OWN_MODELS) else "ai/run",
-            native if form is None else None,
-            form=form,
-            headers=_ONE_TRY,
-            seconds=job.seconds,
-            answer_bytes=INLINE_ANSWER_BYTES,
-        )
+            form = _form(job, native)
+        try:
+            answer = await submitted(
+                self.http,
+                self._name,
+                f"ai/run/{path}" if path.startswith(_OWN_MODELS) else "ai/run",
+                native if form is None else None,
+                form=form,
+                headers=_ONE_TRY,
+                seconds=job.seconds,
+                answer_bytes=INLINE_ANSWER_BYTES,
+            )
+        except OSError:
+            return NotSent(faults.unsupported(self._name))
         if not isinstance(answer, Answer):
             return answer
         return await self._outcome(job, answer)
@@ -150,17 +148,17 @@ class Cloudflare:
         status, wait = answer.status, self.http.retry_after(answer)
         if _NO_MONEY_CODE in codes:
             return faults.account(self._name, status)
-        if _NO_CAPACITY_CODE in codes:
+        if _NO_CAPACITY_CODE in codes or codes & _NO_ACCESS_CODES:
             return faults.unavailable(self._name, status, wait)
         if (answer.ok or status in (400, 422)) and any(_POLICY_WORDS.search(words) for _, words in problems):
             return faults.content_policy(self._name, status)
         for code in sorted(codes & set(_STATUS_BY_CODE)):
             return replace(faults.of_status(self._name, _STATUS_BY_CODE[code], wait), http_status=status)
-        return faults.failed(self._name, status) if answer.ok else faults.of_status(self._name, status, wait)
+        return faults.failed(self._name, status) if answer.ok else faults.of_answer(self._name, answer, wait)
 
 
-async def _form(job: Job, native: Mapping[str, object]) -> list[FormPart]:
-    files = [await file_part(f"input_image_{position}", file) for position, file in enumerate(job.inputs)]
+def _form(job: Job, native: Mapping[str, object]) -> list[FormPart]:
+    files = [file_part(f"input_image_{position}", file) for position, file in enumerate(job.inputs)]
     return value_parts(native) + files
 
 
@@ -191,7 +189,7 @@ async def _outputs(answer: Answer, run: Mapping[str, object]) -> tuple[RemoteOut
     for name in _FILE_FIELDS if isinstance(result, dict) else ():
         value = result.get(name) if isinstance(result, dict) else None
         for file in value if isinstance(value, list) else [value]:
-            if isinstance(file, str) and file.startswith(("http://", "https://")):
+            if is_url(file):
                 outputs.append(RemoteOutput(file, None))
             elif (content := await decoded(file)) is not None:
                 outputs.append(RemoteOutput("", None, content))

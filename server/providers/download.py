@@ -7,16 +7,30 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpcore
 import httpx
 from opentelemetry.trace import Span, SpanKind, StatusCode
 
 from babysea.common.v1 import error_reason_pb2
 from kit.telemetry import tracer
 from server.providers.addresses import is_public, url_problem
+from server.providers.guard import (
+    NETWORK_ERRORS,
+    ForbiddenAddress,
+    GuardedBackend,
+    Resolve,
+    connect_limits,
+    open_guarded,
+    peer_of,
+    resolve,
+    target_of,
+)
 from server.providers.media import HEAD_BYTES, is_whole, sniff_media
 from server.providers.private_file import keep, private_file
 
-_CONNECT_SECONDS = 10.0
+_HEADERS = [(b"Accept", b"*/*"), (b"Accept-Encoding", b"identity"), (b"User-Agent", b"babysea-control-plane")]
+_MOST_KEPT = 16
+_PART_BYTES = 262_144
 
 
 class DownloadError(Exception):
@@ -84,19 +98,20 @@ class Downloaded:
         self.path.unlink(missing_ok=True)
 
 
-def open_downloader() -> httpx.AsyncClient:
-    """The client for file hosts. It carries no credential and follows no redirect."""
-    return httpx.AsyncClient(
-        headers={"Accept-Encoding": "identity", "User-Agent": "babysea-control-plane"},
-        timeout=httpx.Timeout(None, connect=_CONNECT_SECONDS, pool=_CONNECT_SECONDS),
-        limits=httpx.Limits(max_connections=64, max_keepalive_connections=16, keepalive_expiry=15),
-        follow_redirects=False,
-        trust_env=False,
-    )
+def open_downloader(
+    *, allow_loopback: bool = False, resolve: Resolve = resolve
+) -> httpcore.AsyncConnectionPool:
+    """The connections to file hosts. No credential goes along, and no redirect is followed.
+
+    Args:
+        allow_loopback: whether they may lead to loopback, where the sandbox is.
+        resolve: how names are looked up.
+    """
+    return open_guarded(GuardedBackend(allow_loopback=allow_loopback, resolve=resolve), kept=_MOST_KEPT)
 
 
 async def fetch_output(
-    client: httpx.AsyncClient,
+    client: httpcore.AsyncConnectionPool,
     url: str,
     max_bytes: int,
     deadline: float,
@@ -113,7 +128,7 @@ async def fetch_output(
         max_bytes: longest file accepted.
         deadline: seconds for the whole of it.
         expected: content type that the bytes must have; None for any of PNG, JPEG, WebP and MP4.
-        allow_private: whether the file host may have a private address, as the sandbox's has.
+        allow_private: whether the URL may name a private address; what is connected to, the client decides.
         directory: where the temporary file is made, mode 0600; None for the system's place.
 
     Raises:
@@ -137,7 +152,10 @@ async def fetch_output(
             if error.http_status is not None:
                 span.set_attribute("http.status_code", error.http_status)
             raise
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError, TimeoutError):
+        except ForbiddenAddress:
+            span.set_status(StatusCode.ERROR)
+            raise OutputForbidden from None
+        except (*NETWORK_ERRORS, httpx.InvalidURL, TimeoutError):
             span.set_status(StatusCode.ERROR)
             raise OutputUnreachable from None
         except OSError:
@@ -156,30 +174,38 @@ async def keep_output(
     """
     if len(content) > max_bytes:
         raise OutputTooLarge
+    digest = hashlib.sha256()
     try:
-        return await asyncio.to_thread(_kept, content, expected, directory)
+        # Not in a thread, whose file nobody would remove if the waiting for it ended: see `keep`.
+        with private_file("output", directory) as (path, descriptor):
+            for start in range(0, len(content), _PART_BYTES):
+                keep(descriptor, content[start : start + _PART_BYTES], digest)
+                await asyncio.sleep(0)
+            content_type = await asyncio.to_thread(_verified, path, expected)
+            return Downloaded(path, content_type, digest.digest(), len(content))
     except OSError:
         raise LocalStorageError("an output could not be written") from None
 
 
-def _kept(content: bytes, expected: str | None, directory: Path | None) -> Downloaded:
-    digest = hashlib.sha256()
-    with private_file("output", directory) as (path, descriptor):
-        keep(descriptor, content, digest)
-        return Downloaded(path, _verified(path, expected), digest.digest(), len(content))
-
-
 async def _stream(
-    client: httpx.AsyncClient, url: str, max_bytes: int, allow_private: bool, descriptor: int, span: Span
+    client: httpcore.AsyncConnectionPool,
+    url: str,
+    max_bytes: int,
+    allow_private: bool,
+    descriptor: int,
+    span: Span,
 ) -> tuple[bytes, int]:
     """Writes the body and returns its SHA-256 and size."""
     digest, size = hashlib.sha256(), 0
-    async with client.stream("GET", url) as response:
-        if not allow_private and not is_public(_peer(response)):
+    target = httpx.URL(url)
+    headers = [(b"Host", target.netloc), *_HEADERS]
+    extensions = {"timeout": connect_limits()}
+    async with client.stream("GET", target_of(target), headers=headers, extensions=extensions) as response:
+        if not allow_private and not is_public(peer_of(response.extensions["network_stream"])):
             raise OutputForbidden
         _check_answer(response, max_bytes)
-        span.set_attribute("http.status_code", response.status_code)
-        async for part in response.aiter_raw():
+        span.set_attribute("http.status_code", response.status)
+        async for part in response.aiter_stream():
             size += len(part)
             if size > max_bytes:
                 raise OutputTooLarge
@@ -187,15 +213,15 @@ async def _stream(
     return digest.digest(), size
 
 
-def _check_answer(response: httpx.Response, max_bytes: int) -> None:
-    status = response.status_code
+def _check_answer(response: httpcore.Response, max_bytes: int) -> None:
+    status, told = response.status, httpx.Headers(response.headers)
     if status in (401, 403, 404, 410):
         raise OutputGone(status)
     if status == 429 or status >= 500:
         raise OutputUnreachable(status)
-    if status != 200 or response.headers.get("content-encoding", "identity") != "identity":
+    if status != 200 or told.get("content-encoding", "identity") != "identity":
         raise OutputNotMedia(status)
-    announced = response.headers.get("content-length", "")
+    announced = told.get("content-length", "")
     if announced.isdigit() and int(announced) > max_bytes:
         raise OutputTooLarge
 
@@ -207,10 +233,3 @@ def _verified(path: Path, expected: str | None) -> str:
     if content_type is None or expected not in (None, content_type) or not is_whole(path, content_type):
         raise OutputNotMedia
     return content_type
-
-
-def _peer(response: httpx.Response) -> str:
-    """The address that we are really connected to: a name may have pointed elsewhere a moment ago."""
-    stream = response.extensions.get("network_stream")
-    address = stream.get_extra_info("server_addr") if stream is not None else None
-    return str(address[0]) if isinstance(address, tuple) else ""

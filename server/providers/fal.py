@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import datetime
 
@@ -9,7 +10,7 @@ from babysea.common.v1 import error_reason_pb2 as reasons
 from kit.clock import Clock, SystemClock
 from server.catalog.types import ProviderInfo
 from server.providers import faults
-from server.providers.calls import asked, submitted
+from server.providers.calls import asked, is_url, submitted
 from server.providers.http import Answer, NoAnswer, NothingSent, ProviderHttp, seconds_of, text_of
 from server.providers.mapping import native_parameters
 from server.providers.protocol import (
@@ -36,9 +37,11 @@ from server.providers.signatures import FalSignatures
 
 KEYS_URL = "https://rest.fal.ai/.well-known/jwks.json"
 """Where Fal publishes the keys that it signs reports with."""
+_JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _URLS = {"status": "status_url", "result": "response_url", "cancel": "cancel_url"}
 _POLICY = "content_policy_violation"
 _CANCELED = frozenset({"client_cancelled", "client_canceled"})
+_NOT_THE_RESULT = faults.AMBIGUOUS_STATUSES | {429, 503}
 _TIMED_OUT = frozenset({"request_timeout", "generation_timeout", "startup_timeout"})
 _INPUT_FAULTS = {
     "image_too_large": reasons.ERROR_REASON_FILE_TOO_LARGE,
@@ -151,10 +154,10 @@ class Fal:
         if answer.status == 404:
             return Lost(faults.output_gone(self._name, 404))
         kinds = _error_types(answer)
-        # The queue passes the model's own errors on with any status; without a type the error is the queue's own.
-        if kinds or answer.status in (400, 422):
-            return self._ended(*kinds, status=answer.status)
-        raise ProviderUnreachable(self._fault(answer))
+        # The queue passes the model's own errors on with any status. Without a type these are of what stands before it.
+        if not kinds and answer.status in _NOT_THE_RESULT:
+            raise ProviderUnreachable(self._fault(answer))
+        return self._ended(*kinds, status=answer.status)
 
     def _outputs(self, result: Mapping[str, object], run_seconds: float | None) -> Progress:
         images = result.get("images")
@@ -165,7 +168,7 @@ class Fal:
         outputs: list[RemoteOutput] = []
         for file, is_flagged in zip(files, flagged, strict=False):
             url = text_of(file, "url") if isinstance(file, dict) else ""
-            if not url.startswith(("http://", "https://")):
+            if not is_url(url):
                 return Failed(faults.invalid_response(self._name))
             if not is_flagged:
                 outputs.append(RemoteOutput(url, text_of(file, "content_type") or None))
@@ -187,7 +190,7 @@ class Fal:
         named = self._classified(_error_types(answer), answer.status)
         if named is not None and answer.status == 422:
             return named
-        return faults.of_status(self._name, answer.status, self.http.retry_after(answer))
+        return faults.of_answer(self._name, answer, self.http.retry_after(answer))
 
     def _classified(self, kinds: set[str], status: int | None) -> Fault | None:
         """The fault that Fal's error types name; None when they say no more than the status does."""
@@ -207,7 +210,7 @@ class Fal:
     def _is_usable(self, ref: ProviderRef) -> bool:
         # The key goes to these URLs, so they must be Fal's.
         named = all(self.http.is_ours(ref.urls.get(name, "")) for name in _URLS)
-        return named and 0 < len(ref.job_id) <= 128
+        return named and _JOB_ID.fullmatch(ref.job_id) is not None
 
 
 def _error_types(answer: Answer) -> set[str]:

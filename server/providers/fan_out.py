@@ -143,11 +143,11 @@ def _together(answers: Sequence[Submission]) -> Submission:
 def _joined(states: Sequence[Progress | ProviderUnreachable]) -> Progress:
     unreachable = [state for state in states if isinstance(state, ProviderUnreachable)]
     if len(unreachable) == len(states):
-        raise unreachable[0]
+        raise max(unreachable, key=_asked_for)
     finished = [state for state in states if isinstance(state, Finished)]
     ready = _finished(finished) if finished else None
     waits = [state.retry_after for state in states if isinstance(state, Pending)]
-    waits += [_UNREACHABLE_SECONDS] if unreachable else []
+    waits += [max(_UNREACHABLE_SECONDS, _asked_for(state)) for state in unreachable]
     if waits:
         return Pending(max(waits), ready)
     if ready is not None:
@@ -157,6 +157,11 @@ def _joined(states: Sequence[Progress | ProviderUnreachable]) -> Progress:
         return Failed(_gravest(failed))
     lost = next((state for state in states if isinstance(state, Lost)), None)
     return lost or CanceledUpstream()
+
+
+def _asked_for(error: ProviderUnreachable) -> float:
+    """Seconds for which the provider asked to be left alone."""
+    return error.fault.retry_after or 0.0
 
 
 def _finished(parts: Sequence[Finished]) -> Finished:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from babysea.common.v1 import error_reason_pb2 as reasons
+from server.providers.http import Answer
 from server.providers.protocol import Fault, FaultKind
 
 AMBIGUOUS_STATUSES = frozenset({408, 502, 504, 520, 521, 522, 523, 524})
@@ -128,3 +129,11 @@ def of_status(name: str, status: int, retry_after: float | None = None) -> Fault
     if status == 503:
         return unavailable(name, status, retry_after)
     return failed(name, status)
+
+
+def of_answer(name: str, answer: Answer, retry_after: float | None = None) -> Fault:
+    """What an error answer means where its body names no known error."""
+    if answer.status == 403 and not isinstance(answer.body, dict):
+        # A filter in front of the API made it, which a customer's prompt can set off: our account is as good as before.
+        return unavailable(name, 403, retry_after)
+    return of_status(name, answer.status, retry_after)

@@ -1,4 +1,4 @@
-"""Connections to hosts that customers name: resolved once, every address judged, and connected to exactly that address.
+"""Connections to hosts that customers and providers name: resolved once, every address judged, and connected to exactly that address.
 
 A check of the name alone would be worth nothing: between the check and the connection a name server may answer otherwise.
 Here the connection is made to the address that was judged, while TLS and the Host header still have the name.
@@ -12,13 +12,20 @@ import socket
 from collections.abc import Awaitable, Callable, Iterable
 
 import httpcore
+import httpx
 
 from server.providers.addresses import is_public
 
 Resolve = Callable[[str, int], Awaitable[tuple[str, ...]]]
 """Looks a host's addresses up."""
 
+NETWORK_ERRORS = (
+    *(httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException),
+    httpcore.UnsupportedProtocol,
+)
+"""What a request over such a connection raises for whatever the other side does, besides ForbiddenAddress."""
 _CONNECT_SECONDS = 10.0
+_KEPT_SECONDS = 15.0
 _MOST_TRIED = 3
 MOST_CONNECTIONS = 64
 """Connections of a pool at a time."""
@@ -103,7 +110,7 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
             except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
                 failure = error
                 continue
-            if self._is_allowed(_peer(stream)):
+            if self._is_allowed(peer_of(stream)):
                 return stream
             await stream.aclose()
             raise ForbiddenAddress
@@ -113,14 +120,20 @@ class GuardedBackend(httpcore.AsyncNetworkBackend):
         return is_public(address) or (self._allow_loopback and _is_loopback(address))
 
 
-def open_guarded(backend: GuardedBackend) -> httpcore.AsyncConnectionPool:
-    """A pool over such a backend. Nothing is kept: the next request is judged anew."""
+def open_guarded(backend: GuardedBackend, *, kept: int = 0) -> httpcore.AsyncConnectionPool:
+    """A pool over such a backend, which keeps so many idle connections for a while: they lead to a judged address."""
     return httpcore.AsyncConnectionPool(
         max_connections=MOST_CONNECTIONS,
-        max_keepalive_connections=0,
+        max_keepalive_connections=kept,
+        keepalive_expiry=_KEPT_SECONDS,
         network_backend=backend,
         ssl_context=httpcore.default_ssl_context(),
     )
+
+
+def target_of(url: httpx.URL) -> httpcore.URL:
+    """The same URL for such a pool."""
+    return httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path)
 
 
 def connect_limits() -> dict[str, float]:
@@ -128,7 +141,8 @@ def connect_limits() -> dict[str, float]:
     return {"connect": _CONNECT_SECONDS, "pool": _CONNECT_SECONDS}
 
 
-def _peer(stream: httpcore.AsyncNetworkStream) -> str:
+def peer_of(stream: httpcore.AsyncNetworkStream) -> str:
+    """The address at the other end; empty where it is not known."""
     address = stream.get_extra_info("server_addr")
     return str(address[0]) if isinstance(address, tuple) else ""
 

@@ -6,8 +6,12 @@ import asyncio
 import json
 import re
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
+from datetime import datetime
 from email.utils import parsedate_to_datetime
+from pathlib import Path
+from typing import IO
 from urllib.parse import urlsplit
 
 import httpcore
@@ -45,7 +49,8 @@ class FormPart:
     """One part of a multipart form."""
 
     name: str
-    content: str | bytes
+    content: str | bytes | Path
+    """A file is read while it is sent: a process that sends many at once never holds them."""
     file_name: str = ""
     """Empty for a plain value."""
     content_type: str = ""
@@ -135,10 +140,7 @@ class ProviderHttp:
         """Whether a URL that the provider named lies within its API."""
         try:
             parts = urlsplit(url)
-            safe = ".." not in parts.path.split("/") and not any(
-                letter <= " " or letter == "\\" for letter in url
-            )
-            if not safe:
+            if not is_visible_ascii(url) or "\\" in url or ".." in parts.path.split("/"):
                 return False
             at_base = _origin(url) == self._origin and parts.path.startswith(self._prefix)
             return at_base or self._in_own_domain(url)
@@ -180,42 +182,41 @@ class ProviderHttp:
         Raises:
             NothingSent: no byte of the call left us.
             NoAnswer: it was sent, at least in part, and no whole answer came.
+            OSError: a file of the form cannot be opened; nothing was sent.
             ValueError: the URL lies outside of the provider's API.
         """
         absolute = url if url.startswith(("http://", "https://")) else f"{self.base_url}/{url.lstrip('/')}"
         if not self.is_ours(absolute):
             raise ValueError(f"a URL outside of {self.provider_id}'s API")
         flight = _Flight()
-        request = self._client.build_request(
-            method,
-            absolute,
-            json=content,
-            files=None if form is None else [_encoded(part) for part in form],
-            params=query,
-            headers=headers,
-            extensions={"trace": flight.watch},
-        )
-        # Exceptions stay out of the span: their text may hold a URL or a header.
-        with tracer().start_as_current_span(
-            f"{self.provider_id} {verb}",
-            kind=SpanKind.CLIENT,
-            attributes={"babysea.provider": self.provider_id},
-            record_exception=False,
-            set_status_on_exception=False,
-        ) as span:
-            limit = self._call_seconds if seconds is None else seconds
-            return await self._send(request, flight, span, limit, answer_bytes)
+        with ExitStack() as files:
+            request = self._client.build_request(
+                method,
+                absolute,
+                json=content,
+                files=None if form is None else [_encoded(part, files) for part in form],
+                params=query,
+                headers=headers,
+                extensions={"trace": flight.watch},
+            )
+            # Exceptions stay out of the span: their text may hold a URL or a header.
+            with tracer().start_as_current_span(
+                f"{self.provider_id} {verb}",
+                kind=SpanKind.CLIENT,
+                attributes={"babysea.provider": self.provider_id},
+                record_exception=False,
+                set_status_on_exception=False,
+            ) as span:
+                limit = self._call_seconds if seconds is None else seconds
+                return await self._send(request, flight, span, limit, answer_bytes)
 
     def retry_after(self, answer: Answer) -> float | None:
         """Seconds for which an answer asks to be left alone: Retry-After as a number or a date, an hour at most."""
         value = answer.headers.get("retry-after", "").strip()
         if re.fullmatch(r"[0-9]{1,9}(\.[0-9]+)?", value):
             return min(float(value), _LONGEST_RETRY_AFTER)
-        try:
-            at = parsedate_to_datetime(value)
-        except ValueError:
-            return None
-        if at.tzinfo is None:
+        at = date_of(value)
+        if at is None:
             return None
         return max(0.0, min((at - self._clock.now()).total_seconds(), _LONGEST_RETRY_AFTER))
 
@@ -273,6 +274,21 @@ async def _read_bounded(response: httpx.Response, most_bytes: int) -> bytes:
     return bytes(content)
 
 
+def is_visible_ascii(text: str) -> bool:
+    """Whether a text has no space, no control character and nothing outside of ASCII."""
+    return all("!" <= letter <= "~" for letter in text)
+
+
+def date_of(header: str) -> datetime | None:
+    """The moment that a header names; None for anything else."""
+    try:
+        at = parsedate_to_datetime(header)
+    except (ValueError, OverflowError):
+        # A year or a zone of many digits is too large for the clock.
+        return None
+    return at if at.tzinfo is not None else None
+
+
 def text_of(fields: Mapping[str, object], name: str) -> str:
     """A field that is a string; empty otherwise."""
     value = fields.get(name)
@@ -287,10 +303,17 @@ def seconds_of(fields: object, name: str) -> float | None:
     return float(value)
 
 
-def _encoded(part: FormPart) -> tuple[str, tuple[str | None, str | bytes] | tuple[str, str | bytes, str]]:
+_Content = str | bytes | IO[bytes]
+
+
+def _encoded(
+    part: FormPart, files: ExitStack
+) -> tuple[str, tuple[str | None, _Content] | tuple[str, _Content, str]]:
+    """The part for the client; a file is closed with `files`."""
+    content = files.enter_context(part.content.open("rb")) if isinstance(part.content, Path) else part.content
     if part.file_name and part.content_type:
-        return part.name, (part.file_name, part.content, part.content_type)
-    return part.name, (part.file_name or None, part.content)
+        return part.name, (part.file_name, content, part.content_type)
+    return part.name, (part.file_name or None, content)
 
 
 def _is_file(headers: httpx.Headers) -> bool:

@@ -28,15 +28,10 @@ def value_parts(parameters: Mapping[str, object]) -> list[FormPart]:
     return [FormPart(name, _written(value)) for name, value in parameters.items()]
 
 
-async def file_part(name: str, file: InputFile) -> FormPart:
-    """An input file as a part of a form, under a name that says no more than what it is.
-
-    Raises:
-        OSError: our own disk does not give it.
-    """
-    content = await asyncio.to_thread(file.path.read_bytes)
+def file_part(name: str, file: InputFile) -> FormPart:
+    """An input file as a part of a form, under a name that says no more than what it is."""
     extension = _EXTENSIONS.get(file.content_type, "bin")
-    return FormPart(name, content, f"input.{extension}", file.content_type)
+    return FormPart(name, file.path, f"input.{extension}", file.content_type)
 
 
 def _decoded(text: str) -> bytes | None:

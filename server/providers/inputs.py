@@ -19,10 +19,12 @@ from server.providers.dimensions import dimensions
 from server.providers.download import LocalStorageError
 from server.providers.guard import (
     MOST_CONNECTIONS,
+    NETWORK_ERRORS,
     ForbiddenAddress,
     GuardedBackend,
     connect_limits,
     open_guarded,
+    target_of,
 )
 from server.providers.media import HEAD_BYTES, is_whole, sniff_media
 from server.providers.private_file import keep, private_file
@@ -35,10 +37,6 @@ _HEADERS = [
     (b"Accept-Encoding", b"identity"),
     (b"User-Agent", b"babysea-control-plane"),
 ]
-_NETWORK_ERRORS = (
-    *(httpcore.NetworkError, httpcore.ProtocolError, httpcore.TimeoutException),
-    httpcore.UnsupportedProtocol,
-)
 _PICTURES = frozenset({"image/png", "image/jpeg", "image/webp"})
 
 
@@ -118,7 +116,7 @@ class InputFetcher:
                     url = onward
         except _DiskError as error:
             raise error.cause from None
-        except (*_NETWORK_ERRORS, httpx.InvalidURL, ForbiddenAddress, TimeoutError, OSError):
+        except (*NETWORK_ERRORS, httpx.InvalidURL, ForbiddenAddress, TimeoutError, OSError):
             raise _unfetched() from None
         raise _unfetched()
 
@@ -127,12 +125,11 @@ class InputFetcher:
         if url_problem(url, allow_private=self._allow_loopback) is not None:
             raise _unfetched()
         target = httpx.URL(url)
-        asked = httpcore.URL(
-            scheme=target.raw_scheme, host=target.raw_host, port=target.port, target=target.raw_path
-        )
         headers = [(b"Host", target.netloc), *_HEADERS]
         extensions = {"timeout": {**connect_limits(), "read": limits.silent_seconds}}
-        async with self._pool.stream("GET", asked, headers=headers, extensions=extensions) as response:
+        async with self._pool.stream(
+            "GET", target_of(target), headers=headers, extensions=extensions
+        ) as response:
             told = httpx.Headers(response.headers)
             if response.status in _REDIRECTS and "location" in told:
                 return str(target.join(told["location"]))

@@ -67,11 +67,7 @@ class OpenAI:
             return await self._make(job, "images/generations", content=native)
         if len(job.inputs) != len(job.request.input_file):
             return NotSent(faults.unsupported(self._name))
-        try:
-            form = await _edit_form(job, native)
-        except OSError:
-            return NotSent(faults.unsupported(self._name))
-        return await self._make(job, "images/edits", form=form)
+        return await self._make(job, "images/edits", form=_edit_form(job, native))
 
     async def poll(self, ref: ProviderRef) -> Progress:
         """Nothing can be asked for again: what a call did not bring is gone."""
@@ -101,15 +97,18 @@ class OpenAI:
         content: Mapping[str, object] | None = None,
         form: Sequence[FormPart] | None = None,
     ) -> Submission:
-        answer = await submitted(
-            self.http,
-            self._name,
-            route,
-            content,
-            form=form,
-            seconds=job.seconds,
-            answer_bytes=INLINE_ANSWER_BYTES,
-        )
+        try:
+            answer = await submitted(
+                self.http,
+                self._name,
+                route,
+                content,
+                form=form,
+                seconds=job.seconds,
+                answer_bytes=INLINE_ANSWER_BYTES,
+            )
+        except OSError:
+            return NotSent(faults.unsupported(self._name))
         if not isinstance(answer, Answer):
             return answer
         if not answer.ok:
@@ -128,12 +127,12 @@ class OpenAI:
             return faults.content_policy(self._name, 400)
         if code in _ACCOUNT_CODES or kind in _ACCOUNT_CODES:
             return faults.account(self._name, answer.status)
-        return faults.of_status(self._name, answer.status, self.http.retry_after(answer))
+        return faults.of_answer(self._name, answer, self.http.retry_after(answer))
 
 
-async def _edit_form(job: Job, native: Mapping[str, object]) -> list[FormPart]:
+def _edit_form(job: Job, native: Mapping[str, object]) -> list[FormPart]:
     values = {name: value for name, value in native.items() if name not in _NOT_FOR_EDITS}
-    return value_parts(values) + [await file_part("image[]", file) for file in job.inputs]
+    return value_parts(values) + [file_part("image[]", file) for file in job.inputs]
 
 
 async def _outputs(answer: Answer) -> tuple[RemoteOutput, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -105,14 +104,6 @@ class InputFile:
     """Bytes."""
     url: str = ""
     """Where the customer said that it is."""
-
-    def data_uri(self) -> str:
-        """The whole file as a data URL. Reads it, so call this in a thread.
-
-        Raises:
-            OSError: our own disk does not give it.
-        """
-        return f"data:{self.content_type};base64,{base64.b64encode(self.path.read_bytes()).decode()}"
 
 
 @dataclass(frozen=True, slots=True)

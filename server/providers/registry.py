@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from urllib.parse import quote
 
-import httpx
+import httpcore
 from pydantic import SecretStr
 
 from kit.settings import Settings
@@ -27,15 +27,15 @@ from server.providers.runway import Runway
 
 @dataclass(frozen=True, slots=True)
 class Providers:
-    """The adapters by provider id, and the client for their outputs."""
+    """The adapters by provider id, and the connections for their outputs."""
 
     adapters: Mapping[str, Adapter]
     missing: tuple[str, ...]
     """Ids of the catalog's providers that cannot be called, because the settings hold no credential for them."""
-    downloader: httpx.AsyncClient
+    downloader: httpcore.AsyncConnectionPool
     """For `fetch_output`."""
     allow_private: bool
-    """For `fetch_output`: whether file hosts may have private addresses, as the sandbox has."""
+    """For `fetch_output`: whether URLs of files may name private addresses, as the sandbox's do."""
     connections: tuple[ProviderHttp, ...]
 
     def get(self, provider_id: str) -> Adapter | None:
@@ -97,11 +97,12 @@ def open_providers(settings: Settings, catalog: Catalog, *, call_seconds: float 
         )
         https.append(http)
         adapters[provider_id] = FanOut(access.make(http, info))
+    embedded = settings.mode == "embedded"
     return Providers(
         adapters=adapters,
         missing=tuple(provider_id for provider_id in catalog.providers if provider_id not in adapters),
-        downloader=open_downloader(),
-        allow_private=settings.mode == "embedded",
+        downloader=open_downloader(allow_loopback=embedded),
+        allow_private=embedded,
         connections=tuple(https),
     )
 

@@ -10,7 +10,7 @@ from kit.clock import Clock, SystemClock
 from server.catalog.types import ProviderInfo
 from server.providers import faults
 from server.providers.arrival import arrival_of
-from server.providers.calls import asked, submitted
+from server.providers.calls import asked, is_url, submitted
 from server.providers.http import (
     Answer,
     NoAnswer,
@@ -39,6 +39,7 @@ from server.providers.protocol import (
     Submission,
     Unknown,
 )
+from server.providers.replicate_match import is_same
 from server.providers.signatures import ReplicateSignatures
 
 _JOB_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
@@ -130,9 +131,13 @@ class Replicate:
         )
 
     async def find(self, job: Job, since: datetime) -> tuple[ProviderRef, ...] | None:
-        """Looks through the list of predictions, newest first, for ones with the very same input."""
+        """Looks through the list of predictions, newest first, for ones with the very same input.
+
+        None when one may be this job's or somebody else's, and when the list is too long to read.
+        """
         wanted = native_parameters(job.model, job.provider_model, job.request, job.outputs)
         arrival = None
+        doubtful = False
         found: list[tuple[datetime, ProviderRef]] = []
         url = "v1/predictions"
         for _ in range(_MOST_PAGES):
@@ -148,14 +153,17 @@ class Replicate:
             recent = [
                 entry for entry in entries if (made := _created_at(entry)) is None or made >= arrival.earliest
             ]
-            found += [
-                (_created_at(entry) or arrival.about, ProviderRef(text_of(entry, "id"), {}))
-                for entry in recent
-                if _is_same(entry, job.provider_model.path, wanted)
-            ]
+            for entry in recent:
+                made = _created_at(entry) or arrival.about
+                if made > arrival.latest or not _JOB_ID.fullmatch(text_of(entry, "id")):
+                    continue
+                same = is_same(entry, job, wanted)
+                found += [(made, ProviderRef(text_of(entry, "id"), {}))] if same else []
+                doubtful = doubtful or same is None
             url = page.text("next")
             if not url or len(recent) < len(entries):
-                return _nearest(found, arrival.about)
+                # One without additions shows that none are filled in, so those with some are somebody else's.
+                return None if doubtful and not found else _nearest(found, arrival.about)
             if not self.http.is_ours(url):
                 raise ProviderUnreachable(faults.invalid_response(self._name, page.status))
         # Having stopped looking is no proof that there is nothing, and what was found may be of other attempts.
@@ -183,7 +191,7 @@ class Replicate:
         wait = self.http.retry_after(answer)
         if wait is None and (words := _RESETS_IN.search(answer.text("detail"))):
             wait = float(words[1])
-        return faults.of_status(self._name, answer.status, wait)
+        return faults.of_answer(self._name, answer, wait)
 
 
 def _nearest(found: list[tuple[datetime, ProviderRef]], moment: datetime) -> tuple[ProviderRef, ...]:
@@ -200,16 +208,8 @@ def _path(ref: ProviderRef) -> str:
 def _urls(output: object) -> list[str]:
     """The files of an output, which is one URL or a list of them, depending on the model; none if any is no URL."""
     files = output if isinstance(output, list) else [output]
-    urls = [each for each in files if isinstance(each, str) and each.startswith(("http://", "https://"))]
+    urls = [each for each in files if is_url(each)]
     return urls if len(urls) == len(files) else []
-
-
-def _is_same(entry: Mapping[str, object], path: str, wanted: Mapping[str, object]) -> bool:
-    given = entry.get("input")
-    if text_of(entry, "model") != path or not _JOB_ID.fullmatch(text_of(entry, "id")):
-        return False
-    # The provider may have filled in defaults, so more than we sent is fine.
-    return isinstance(given, dict) and all(name in given and given[name] == wanted[name] for name in wanted)
 
 
 def _created_at(entry: Mapping[str, object]) -> datetime | None:

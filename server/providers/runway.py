@@ -62,7 +62,7 @@ class Runway:
         return self._info
 
     async def submit(self, job: Job) -> Submission:
-        """Creates a task."""
+        """Creates a task. What it will cost is in the answer, and in that of the last poll."""
         route = _route(job)
         answer = await submitted(self.http, self._name, f"v1/{route}", _body(job, route), headers=_VERSION)
         if not isinstance(answer, Answer):
@@ -73,7 +73,8 @@ class Runway:
         if not _JOB_ID.fullmatch(job_id):
             # It says that it made one, so one may be running.
             return Unknown(faults.invalid_response(self._name, answer.status))
-        return Accepted(ProviderRef(job_id, {}))
+        cost = micros_of_credits(answer.fields.get("estimatedCost"), "credits")
+        return Accepted(ProviderRef(job_id, {}, cost_micros=cost))
 
     async def poll(self, ref: ProviderRef) -> Progress:
         """Reads the task. Not more than once in five seconds is allowed."""
@@ -157,7 +158,7 @@ class Runway:
             return faults.account(self._name, answer.status)
         if answer.status == 400 and _POLICY_WORDS.search(said):
             return faults.content_policy(self._name, 400)
-        return faults.of_status(self._name, answer.status, self.http.retry_after(answer))
+        return faults.of_answer(self._name, answer, self.http.retry_after(answer))
 
 
 def _route(job: Job) -> str:

@@ -11,6 +11,7 @@ from babysea.common.v1 import error_reason_pb2 as reasons
 from server.providers.protocol import (
     CancelOutcome,
     Failed,
+    FaultKind,
     Finished,
     Pending,
     Progress,
@@ -178,9 +179,18 @@ async def test_fals_error_types_become_our_reasons(outside: Outside, kind: str, 
     assert "secret" not in ended.fault.message
 
 
-async def test_a_bad_gateway_before_fals_result_keeps_the_job(outside: Outside) -> None:
+@pytest.mark.parametrize("status", [429, 502, 503, 504])
+async def test_what_stands_before_fals_result_keeps_the_job(outside: Outside, status: int) -> None:
     with pytest.raises(ProviderUnreachable):
-        await _fal_result(outside, "502 Bad Gateway", "html")
+        await _fal_result(outside, f"{status} X", "html")
+
+
+@pytest.mark.parametrize("status", [302, 400, 401, 403, 405, 409, 418, 500, 501])
+async def test_a_completed_request_whose_result_is_an_error_has_failed(outside: Outside, status: int) -> None:
+    for body in ({"detail": "Internal Server Error"}, "html"):
+        ended = await _fal_result(outside, f"{status} X", body)
+        assert isinstance(ended, Failed)
+        assert (ended.fault.kind, ended.fault.http_status) == (FaultKind.PROVIDER, status)
 
 
 async def test_the_credential_goes_out_in_the_header_of_each_provider(outside: Outside) -> None:

@@ -7,8 +7,10 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from babysea.common.v1 import error_reason_pb2 as reasons
+from kit.settings import Region, Settings
 from server.providers.bfl import BlackForestLabs
 from server.providers.protocol import (
     Accepted,
@@ -24,6 +26,7 @@ from server.providers.protocol import (
     Refused,
     Unknown,
 )
+from server.providers.registry import open_providers
 from tests.integration.providers.canned import canned, closed_port, reply
 from tests.integration.providers.native import HTML, NO_USABLE_ANSWER, Provider, catalog, says, sent
 
@@ -141,6 +144,9 @@ async def test_a_task_is_polled_at_the_url_that_its_answer_named() -> None:
         ("https://api.eu.bfl.ai", "https://api.us1.bfl.ai/v1/get_result?id=1", False),
         ("https://api.us.bfl.ai", "https://api.eu.bfl.ai/v1/get_result?id=1", False),
         ("https://api.bfl.ai", "https://api.us1.bfl.ai/v1/get_result?id=1", True),
+        ("https://api.eu.bfl.ai", "https://us.bfl.ai/v1/get_result?id=1", False),
+        ("https://api.eu.bfl.ai", "https://bfl.ai/v1/get_result?id=1", False),
+        ("https://api.bfl.ai", "https://us.bfl.ai/v1/get_result?id=1", False),
         ("https://api.eu.bfl.ai", "http://api.eu.bfl.ai/v1/get_result?id=1", False),
         ("https://api.eu.bfl.ai", "https://api.eu.bfl.ai.evil.example/v1/get_result?id=1", False),
         ("https://api.eu.bfl.ai", "https://user@api.eu.bfl.ai/v1/get_result?id=1", False),
@@ -151,6 +157,33 @@ async def test_a_region_polls_its_own_hosts_and_the_global_one(base: str, url: s
     async with BFL.at(base, own_domain="bfl.ai") as adapter:
         assert isinstance(adapter, BlackForestLabs)
         assert adapter._is_pollable(url) is usable
+
+
+@pytest.mark.parametrize(
+    ("base", "reports"),
+    [
+        ("https://api.bfl.ai", False),
+        ("https://api.us.bfl.ai", True),
+        ("https://api.eu1.bfl.ai", True),
+        ("http://127.0.0.1:8090/bfl", True),
+    ],
+)
+async def test_no_report_is_asked_for_where_a_task_must_be_polled_at_the_url_of_its_answer(
+    base: str, reports: bool
+) -> None:
+    async with BFL.at(base, own_domain="bfl.ai") as adapter:
+        assert adapter.capabilities == replace(catalog().provider("bfl"), callbacks=reports)
+
+
+@pytest.mark.parametrize(("region", "reports"), [("us", True), ("eu", True), ("jp", False)])
+async def test_what_the_executor_is_told_about_reports_follows_from_the_regions_host(
+    region: Region, reports: bool
+) -> None:
+    providers = open_providers(Settings(region=region, bfl_key=SecretStr("k")), catalog())
+    try:
+        assert providers.adapters["bfl"].capabilities.callbacks is reports
+    finally:
+        await providers.aclose()
 
 
 @pytest.mark.parametrize(

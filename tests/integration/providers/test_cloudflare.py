@@ -204,7 +204,7 @@ LIMITED = (FaultKind.THROTTLED, reasons.ERROR_REASON_PROVIDER_RATE_LIMITED)
         (400, refusal(3030, NSFW), POLICY),
         (400, refusal(8007, NSFW), POLICY),
         (400, refusal(5007), FAILED),
-        *((403, refusal(code), ACCOUNT) for code in (5018, 5016, 3023, 3041)),
+        *((403, refusal(code), AWAY) for code in (5018, 5016, 3023, 3041)),
         *((405, refusal(code), FAILED) for code in (5019, 5005)),
         (404, refusal(3042), FAILED),
         (413, refusal(3006), INVALID),

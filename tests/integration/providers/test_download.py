@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import io
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
+from PIL import Image
 
 from server.providers.dimensions import has_ratio
 from server.providers.download import (
@@ -19,6 +21,7 @@ from server.providers.download import (
     OutputTooLarge,
     OutputUnreachable,
     fetch_output,
+    keep_output,
     open_downloader,
 )
 from server.providers.media import mp4_seconds, mp4_size
@@ -26,6 +29,15 @@ from server.providers.protocol import Accepted, Finished
 from tests.integration.providers.outside import IMAGE, VIDEO, Outside, adapter, canned, closed_port, reply
 
 MOST = 50_000_000
+
+
+def _png() -> bytes:
+    out = io.BytesIO()
+    Image.new("RGB", (64, 64), (200, 30, 40)).save(out, "PNG")
+    return out.getvalue()
+
+
+PNG = _png()
 
 
 async def fetch(
@@ -37,7 +49,7 @@ async def fetch(
     deadline: float = 10.0,
     private: bool = True,
 ) -> Downloaded:
-    async with open_downloader() as client:
+    async with open_downloader(allow_loopback=private) as client:
         return await fetch_output(
             client, url, most, deadline, expected=expected, allow_private=private, directory=folder
         )
@@ -162,20 +174,70 @@ async def test_urls_that_are_not_public_http_are_forbidden(tmp_path: Path, url: 
         await fetch(url, tmp_path, private=False)
 
 
-class _Rebound(httpx.AsyncHTTPTransport):
-    """Stands for a name server that answers with our own network."""
+@pytest.mark.parametrize("named", [("127.0.0.1",), ("8.8.8.8", "127.0.0.1"), ("::ffff:127.0.0.1",)])
+async def test_nothing_is_sent_to_a_public_name_that_leads_to_a_private_address(
+    tmp_path: Path, named: tuple[str, ...]
+) -> None:
+    async def resolve(host: str, port: int) -> tuple[str, ...]:
+        return named
 
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        request.url = request.url.copy_with(host="127.0.0.1")
-        return await super().handle_async_request(request)
-
-
-async def test_a_public_name_that_leads_to_a_private_address_is_forbidden(tmp_path: Path) -> None:
-    async with (
-        canned(reply("200 OK", b"\x89PNG")) as (url, _),
-        httpx.AsyncClient(transport=_Rebound()) as client,
-    ):
-        named = url.replace("127.0.0.1", "files.example.com") + "/a.png"
+    async with canned(reply("200 OK", PNG)) as (url, seen), open_downloader(resolve=resolve) as client:
+        elsewhere = url.replace("127.0.0.1", "files.example.com") + "/a.png"
         with pytest.raises(OutputForbidden):
-            await fetch_output(client, named, MOST, 10, directory=tmp_path)
+            await fetch_output(client, elsewhere, MOST, 10, directory=tmp_path)
+    assert seen == []
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_even_in_development_no_name_leads_to_another_private_address(tmp_path: Path) -> None:
+    async def resolve(host: str, port: int) -> tuple[str, ...]:
+        return ("10.0.0.1",)
+
+    async with open_downloader(allow_loopback=True, resolve=resolve) as client:
+        for host in ("files.example.com", "10.0.0.1"):
+            with pytest.raises(OutputForbidden):
+                await fetch_output(
+                    client, f"http://{host}/a", MOST, 10, allow_private=True, directory=tmp_path
+                )
+
+
+async def test_a_host_is_asked_by_the_name_that_the_url_has(tmp_path: Path) -> None:
+    async def resolve(host: str, port: int) -> tuple[str, ...]:
+        return ("127.0.0.1",)
+
+    async with (
+        canned(reply("200 OK", PNG)) as (url, seen),
+        open_downloader(allow_loopback=True, resolve=resolve) as client,
+    ):
+        named = url.replace("127.0.0.1", "files.example.com")
+        got = await fetch_output(
+            client, f"{named}/a%20b.png?x=1", MOST, 10, directory=tmp_path, allow_private=True
+        )
+    assert got.path.read_bytes() == PNG
+    head = seen[0].decode().lower()
+    assert head.startswith("get /a%20b.png?x=1 http/1.1\r\n")
+    assert f"host: {named.removeprefix('http://')}\r\n" in head
+    assert "authorization" not in head
+
+
+async def test_an_output_that_came_with_an_answer_is_kept_like_one_that_is_fetched(tmp_path: Path) -> None:
+    got = await keep_output(PNG, MOST, expected="image/png", directory=tmp_path)
+    assert (got.path.read_bytes(), got.size, got.sha256) == (PNG, len(PNG), hashlib.sha256(PNG).digest())
+    assert got.path.stat().st_mode & 0o777 == 0o600
+    got.discard()
+    with pytest.raises(OutputTooLarge):
+        await keep_output(PNG, len(PNG) - 1, directory=tmp_path)
+    with pytest.raises(OutputNotMedia):
+        await keep_output(PNG, MOST, expected="image/jpeg", directory=tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("turns", [1, 2, 5, 20, 60])
+async def test_an_output_that_is_no_longer_waited_for_leaves_no_file(tmp_path: Path, turns: int) -> None:
+    keeping = asyncio.create_task(keep_output(PNG + b"x" * 10_000_000, 2 * MOST, directory=tmp_path))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    keeping.cancel()
+    with pytest.raises((asyncio.CancelledError, DownloadError)):
+        await keeping
     assert list(tmp_path.iterdir()) == []

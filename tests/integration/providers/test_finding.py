@@ -26,6 +26,7 @@ SINCE = NOW - timedelta(seconds=45)
 REPLICATE = Provider("replicate", lambda http, info: Replicate(http, info, CLOCK))
 ALIBABA = Provider("alibabacloud", lambda http, info: Alibaba(http, info, CLOCK), below="/api/v1")
 PAGE = 100
+FLUX_SCHNELL = "black-forest-labs/flux-schnell"
 SKEWS = pytest.mark.parametrize("skew", [-300.0, -3.0, 0.0, 3.0, 300.0])
 
 
@@ -50,7 +51,10 @@ def test_the_date_of_an_answer_tells_the_providers_clock(skew: float) -> None:
 
 @pytest.mark.parametrize(
     "date",
-    ["", "yesterday", "2026-11-22", "Sun, 22 Nov 2026 12:00:00 -0000", "Mon, 01 Jan 0001 00:00:00 GMT"],
+    [
+        *("", "yesterday", "2026-11-22", "Sun, 22 Nov 2026 12:00:00 -0000", "Mon, 01 Jan 0001 00:00:00 GMT"),
+        *("Mon, 01 Jan 99999999999999999999 00:00:00 GMT", "Mon, 01 Jan 2026 00:00:00 +99999999999999"),
+    ],
 )
 def test_without_a_usable_date_the_clocks_may_differ_by_minutes(date: str) -> None:
     assert arrival_of(_answer(("date", date)), SINCE, NOW).earliest == SINCE - timedelta(minutes=5)
@@ -76,10 +80,12 @@ class Predictions:
         ]
 
     @staticmethod
-    def entry(job_id: str, made: datetime, given: dict[str, Any]) -> dict[str, Any]:
+    def entry(
+        job_id: str, made: datetime, given: dict[str, Any], model: str = FLUX_SCHNELL
+    ) -> dict[str, Any]:
         return {
             "id": job_id,
-            "model": "black-forest-labs/flux-schnell",
+            "model": model,
             "input": given,
             "created_at": made.isoformat().replace("+00:00", "Z"),
         }
@@ -87,7 +93,13 @@ class Predictions:
     def add(self, job: Job, made: datetime) -> None:
         """One more, with the very input of a job."""
         given = native_parameters(job.model, job.provider_model, job.request, job.outputs)
-        self.entries.append(self.entry("wanted", made, given))
+        self.add_input("wanted", made, given)
+
+    def add_input(
+        self, job_id: str, made: datetime, given: dict[str, Any], model: str = FLUX_SCHNELL
+    ) -> None:
+        """One more, with any input."""
+        self.entries.append(self.entry(job_id, made, given, model))
         self.entries.sort(key=lambda entry: str(entry["created_at"]), reverse=True)
 
     def __call__(self, request: Sent, url: str) -> bytes:
@@ -135,6 +147,66 @@ async def test_replicate_has_no_answer_when_it_could_not_look_back_far_enough() 
     predictions.add(job, NOW - timedelta(seconds=1))
     async with answered(predictions) as url, REPLICATE.at(url) as adapter:
         assert await adapter.find(job, SINCE) is None
+
+
+async def found_beside(*additions: dict[str, Any], after: float = 1.0) -> tuple[ProviderRef, ...] | None:
+    """What is found of a request without files where there are predictions of its input and of these additions."""
+    job = REPLICATE.job("bfl/flux-2-pro")
+    ours = native_parameters(job.model, job.provider_model, job.request, job.outputs)
+    predictions = Predictions(1, 0.0, back=120)
+    for number, more in enumerate(additions):
+        made = SINCE + timedelta(seconds=after + number)
+        predictions.add_input(f"p{number}", made, ours | more, job.provider_model.path)
+    async with answered(predictions) as url, REPLICATE.at(url) as adapter:
+        return await adapter.find(job, SINCE)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"input_images": ["https://8.8.8.8/private.png"]},
+        {"input_images": ["removed"]},
+        {"mask": "https://8.8.8.8/private.png"},
+        {"mask": "data:image/png;base64,AAAA"},
+        {"style": {"references": [{"uri": "HTTPS://8.8.8.8/private.png"}]}},
+    ],
+)
+async def test_a_prediction_of_somebodys_picture_is_never_that_of_a_request_without_one(
+    more: dict[str, Any],
+) -> None:
+    assert await found_beside(more) == ()
+    assert await found_beside(more, {}) == (ProviderRef("p1", {}),)
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"go_fast": True, "megapixels": "1"},
+        {"input_images": []},
+        {"input_images": None, "seed": None, "mask": ""},
+    ],
+)
+async def test_defaults_of_what_no_request_of_ours_says_do_not_hide_our_prediction(
+    more: dict[str, Any],
+) -> None:
+    assert await found_beside(more) == (ProviderRef("p0", {}),)
+
+
+@pytest.mark.parametrize("more", [{"seed": 42}, {"output_quality": 80}, {"seed": 1, "go_fast": True}])
+async def test_an_addition_that_is_a_default_or_somebodys_choice_leaves_the_question_open(
+    more: dict[str, Any],
+) -> None:
+    assert await found_beside(more) is None
+    # Where one is without it, no default is filled in.
+    assert await found_beside(more, {}) == (ProviderRef("p1", {}),)
+
+
+async def test_of_equal_predictions_the_nearest_comes_first_and_later_ones_do_not_count() -> None:
+    assert await found_beside({}, {"go_fast": True}, after=3) == (
+        ProviderRef("p0", {}),
+        ProviderRef("p1", {}),
+    )
+    assert await found_beside({}, after=200) == ()
 
 
 MODEL = "wan/2.7-t2v"

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
+import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
+from httpx import Headers
 from pydantic import SecretStr
 
-from server.providers.http import MAX_ANSWER_BYTES, FormPart, NoAnswer, ProviderHttp
+from server.providers.http import MAX_ANSWER_BYTES, Answer, FormPart, NoAnswer, ProviderHttp
 from tests.integration.providers.outside import canned, reply
 
+_LARGE = 10_000_000
 _JSON = "content-type: application/json"
 
 
@@ -50,6 +55,52 @@ async def test_a_form_has_its_values_and_files_in_their_order() -> None:
     assert "Content-Type: image/png\r\n\r\n\x89PNG" in text
 
 
+async def test_a_file_of_a_form_is_sent_from_the_disk(tmp_path: Path) -> None:
+    path = tmp_path / "a"
+    path.write_bytes(b"\x89PNG" + b"x" * 200_000)
+    async with canned(reply("200 OK", b"{}", _JSON)) as (url, seen), _http(url) as http:
+        await http.call("submit", "POST", "v1/x", form=[FormPart("image[]", path, "1.png", "image/png")])
+        with pytest.raises(FileNotFoundError):
+            await http.call("submit", "POST", "v1/x", form=[FormPart("image[]", tmp_path / "b", "1.png")])
+    (head_and_body,) = seen
+    head, _, body = head_and_body.partition(b"\r\n\r\n")
+    assert f"content-length: {len(body)}" in head.decode().lower()
+    assert b"Content-Type: image/png\r\n\r\n" + path.read_bytes() in body
+
+
+async def test_calls_with_many_large_files_hold_none_of_them(tmp_path: Path) -> None:
+    path = tmp_path / "large"
+    with path.open("wb") as file:
+        file.truncate(_LARGE)
+    arrived: list[int] = []
+
+    async def swallow(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        head = await reader.readuntil(b"\r\n\r\n")
+        left = next(
+            int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")
+        )
+        arrived.append(left)
+        while left:
+            left -= len(await reader.read(left))
+        writer.write(reply("200 OK", b"{}", _JSON))
+        await writer.drain()
+        writer.close()
+
+    server = await asyncio.start_server(swallow, "127.0.0.1", 0)
+    url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    parts = [FormPart(f"input_image_{number}", path, "1.png", "image/png") for number in range(2)]
+    tracemalloc.start()
+    try:
+        async with server, _http(url) as http:
+            await asyncio.gather(*(http.call("submit", "POST", "v1/x", form=parts) for _ in range(4)))
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(arrived) == 4
+    assert min(arrived) > 2 * _LARGE
+    assert most < _LARGE
+
+
 async def test_an_answer_that_is_a_file_comes_as_its_bytes() -> None:
     async with (
         canned(reply("200 OK", b"\xff\xd8\xff", "content-type: image/jpeg")) as (url, _),
@@ -76,6 +127,21 @@ async def test_a_call_may_have_a_time_of_its_own() -> None:
 
 
 @pytest.mark.parametrize(
+    "value",
+    [
+        "soon",
+        "-1",
+        "Mon, 01 Jan 99999999999999999999 00:00:00 GMT",
+        "Mon, 01 Jan 2026 00:00:00 +99999999999999",
+        "Mon, 99 Jan 2026 00:00:00 GMT",
+    ],
+)
+async def test_a_wait_that_names_no_moment_is_none(value: str) -> None:
+    async with _http("http://127.0.0.1:9") as http:
+        assert http.retry_after(Answer(429, Headers({"retry-after": value}), None)) is None
+
+
+@pytest.mark.parametrize(
     ("url", "ours"),
     [
         ("https://api.us1.bfl.ai/v1/get_result?id=1", True),
@@ -86,6 +152,9 @@ async def test_a_call_may_have_a_time_of_its_own() -> None:
         ("https://bfl.ai.evil.example/x", False),
         ("https://user@api.bfl.ai/x", False),
         ("https://api.bfl.ai\\@evil.example/x", False),
+        ("https://api.bfl.ai/\0", False),
+        ("https://api.bfl.ai/\ud800", False),
+        ("https://api.bfl.ai/\u00e4", False),
     ],
 )
 async def test_only_hosts_of_the_providers_own_domain_see_its_credential(url: str, ours: bool) -> None:

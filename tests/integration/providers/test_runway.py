@@ -38,7 +38,7 @@ NO_CONTENT = b"HTTP/1.1 204 No Content\r\nconnection: close\r\n\r\n"
 async def test_a_text_to_image_request_is_the_sdks() -> None:
     job = RUNWAY.job("runway/gen-4-image", ratio="16:9", input_file=[PICTURE], extras={"seed": 7})
     submission, request = await RUNWAY.submitted(job, CREATED)
-    assert submission == Accepted(REF)
+    assert submission == Accepted(ProviderRef(TASK, {}, cost_micros=80_000))
     assert (request.method, request.path) == ("POST", "/v1/text_to_image")
     assert request.headers["authorization"] == "Bearer very-secret-key"
     assert request.headers["x-runway-version"] == "2024-11-06"
@@ -67,6 +67,17 @@ async def test_an_image_to_video_request_is_the_sdks() -> None:
     assert (request.method, request.path) == ("POST", "/v1/image_to_video")
     assert request.body["promptImage"] == PICTURE
     assert request.body["promptText"] == "a red cube"
+
+
+@pytest.mark.parametrize(
+    ("estimate", "micros"),
+    [({"credits": 8}, 80_000), ({"credits": 0.5}, 5_000), ({"credits": "8"}, None), ({}, None), (8, None)],
+)
+async def test_what_a_task_will_cost_is_kept_with_it(estimate: object, micros: int | None) -> None:
+    submission, _ = await RUNWAY.submitted(
+        RUNWAY.job("runway/gen-4.5", duration=5), says({"id": TASK, "estimatedCost": estimate})
+    )
+    assert submission == Accepted(ProviderRef(TASK, {}, cost_micros=micros))
 
 
 @pytest.mark.parametrize("answer", NO_USABLE_ANSWER)

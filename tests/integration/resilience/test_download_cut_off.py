@@ -40,7 +40,7 @@ async def test_a_download_cut_off_in_mid_write_never_writes_into_another_file(
     monkeypatch.setattr(os, "write", slow_disk)
     server = await asyncio.start_server(half_a_file, "127.0.0.1", 0)
     url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/file"
-    async with server, open_downloader() as client:
+    async with server, open_downloader(allow_loopback=True) as client:
         with pytest.raises(DownloadError):
             await fetch_output(client, url, 10**6, 0.2, allow_private=True, directory=tmp_path)
         assert list(tmp_path.iterdir()) == []

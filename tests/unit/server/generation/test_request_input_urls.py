@@ -103,7 +103,17 @@ def test_malformed_urls_are_refused_everywhere(url: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "address", ["127.0.0.1", "::1", "fe80::1%eth0", "::ffff:10.0.0.1", "", "example.com"]
+    "address",
+    [
+        *("127.0.0.1", "::1", "fe80::1%eth0", "::ffff:10.0.0.1", "", "example.com"),
+        *(
+            "::ffff:0:10.0.0.1",
+            "::ffff:0:8.8.8.8",
+            "168.63.129.16",
+            "::ffff:168.63.129.16",
+            "64:ff9b::168.63.129.16",
+        ),
+    ],
 )
 def test_an_address_that_is_not_of_the_internet_is_not_public(address: str) -> None:
     assert not is_public(address)

@@ -199,6 +199,16 @@ async def test_a_part_that_gives_no_answer_is_waited_for_and_all_of_them_are_unr
         await FanOut(Scripted([away, away])).poll(_ref("1", "2"))
 
 
+async def test_a_part_that_is_limited_is_left_alone_for_as_long_as_the_provider_asks() -> None:
+    away = ProviderUnreachable(_fault())
+    limited = ProviderUnreachable(replace(_fault(FaultKind.THROTTLED), retry_after=60.0))
+    waiting = await FanOut(Scripted([limited, Pending(1.0)])).poll(_ref("1", "2"))
+    assert waiting == Pending(60.0)
+    with pytest.raises(ProviderUnreachable) as caught:
+        await FanOut(Scripted([away, limited])).poll(_ref("1", "2"))
+    assert caught.value.fault.retry_after == 60.0
+
+
 @pytest.mark.parametrize(
     ("outcomes", "word"),
     [
