@@ -129,6 +129,7 @@ class Knobs(BaseModel):
             "empty",
             "wrongsize",
             "wrongformat",
+            "short",
         ]
         | None
     ) = None

@@ -18,7 +18,7 @@ MODERATIONS = ("submit", "task", "output")
 
 OUTPUT_FAULTS = (
     *("forbidden", "missing", "expired"),
-    *("garbage", "truncated", "empty", "wrongsize", "wrongformat"),
+    *("garbage", "truncated", "empty", "wrongsize", "wrongformat", "short"),
 )
 """What can be wrong with an output: with its address, or with its bytes."""
 

@@ -24,6 +24,7 @@ from server.generation.execution.callback_address import CallbackAddresses
 from server.generation.execution.executor import Executor, ExecutorSettings
 from server.generation.execution.health import ProviderHealth
 from server.generation.execution.inputs import Inputs
+from server.generation.execution.late import LateSuccesses
 from server.generation.execution.loading import Loading
 from server.generation.execution.outputs import Delivery
 from server.generation.execution.step import Stepper
@@ -89,10 +90,11 @@ async def open_executor(shared: Dependencies) -> AsyncIterator[Executor]:
     folder, loopback = _clean_folder(settings), settings.input_allow_private
     fetcher = InputFetcher(GuardedBackend(allow_loopback=loopback), allow_loopback=loopback, directory=folder)
     engine = shared.databases.worker
+    loading = Loading(engine, shared.envelope, shared.catalog)
     stepper = Stepper(
         engine,
         settlements,
-        Loading(engine, shared.envelope, shared.catalog),
+        loading,
         shared.catalog,
         providers,
         Delivery(providers, OutputStore(settings.storage_url, settings.data_dir), folder),
@@ -107,7 +109,8 @@ async def open_executor(shared: Dependencies) -> AsyncIterator[Executor]:
         drain_seconds=settings.drain_seconds,
     )
     try:
-        yield Executor(engine, stepper, executor_settings)
+        async with LateSuccesses(engine, providers, loading):
+            yield Executor(engine, stepper, executor_settings)
     finally:
         await settlements.close()
         await providers.aclose()

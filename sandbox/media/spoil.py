@@ -12,8 +12,9 @@ _GARBAGE = b"<!doctype html><html><body><h1>502 Bad Gateway</h1></body></html>\n
 def spoiled_shape(shape: MediaShape, fault: str | None) -> MediaShape:
     """Return the shape that is really made for a file whose outer form is at fault."""
     if fault == "wrongsize":
-        halved = replace(shape, width=max(16, shape.width // 2), height=max(16, shape.height // 3))
-        return replace(halved, seconds=max(0.5, shape.seconds / 2)) if shape.kind == "video" else halved
+        return replace(shape, width=max(16, shape.width // 2), height=max(16, shape.height // 3))
+    if fault == "short" and shape.kind == "video":
+        return replace(shape, seconds=max(0.5, shape.seconds / 2))
     if fault == "wrongformat":
         if shape.kind == "video":
             return replace(shape, kind="image", width=640, height=360, format="png", seconds=0.0)

@@ -73,7 +73,7 @@ _COUNT = text("select count(*) from generation.generation where account_id = cas
 _ATTEMPTS = text(
     """
     select id, generation_id, ordinal, provider, state, provider_job_id, provider_ref::text as provider_ref, error_code, error_message, error_kind,
-           cost_micros, submitted_at, unknown_at, accepted_at, cancel_sent_at, resolved_at, run_millis
+           cost_micros, submitted_at, unknown_at, accepted_at, cancel_sent_at, resolved_at, ended_as, late_at, run_millis
       from generation.attempt where generation_id = any (cast(:ids as uuid[])) order by generation_id, ordinal
     """
 )

@@ -92,7 +92,8 @@ def _attempts(attempts: Iterable[Row[Any]]) -> Iterator[_Placed]:
             ("submitting", attempt.submitted_at),
             ("submit_unknown", attempt.unknown_at),
             ("accepted", attempt.accepted_at),
-            (attempt.state, attempt.resolved_at),
+            (attempt.ended_as or attempt.state, attempt.resolved_at),
+            (attempt.state, attempt.late_at),
         )
         for state, at in moments:
             if at is not None:

@@ -50,6 +50,11 @@ _INPUT_FAULTS = {
 }
 
 
+def keys_url_of(base_url: str, info: ProviderInfo) -> str:
+    """Where the keys of reports are that an API at this base URL sends: Fal's own, or beside an API elsewhere."""
+    return KEYS_URL if base_url in info.endpoints.values() else f"{base_url}/.well-known/jwks.json"
+
+
 class Fal:
     """The adapter. One instance serves every model; close its `http` when done.
 
@@ -63,9 +68,9 @@ class Fal:
         self.http = http
         self._info = info
         self._name = info.name
-        at_fal = http.base_url in info.endpoints.values()
-        keys_url = keys_url or (KEYS_URL if at_fal else f"{http.base_url}/.well-known/jwks.json")
-        self._signatures = FalSignatures(http, info.name, keys_url, clock or SystemClock())
+        self._signatures = FalSignatures(
+            http, info.name, keys_url or keys_url_of(http.base_url, info), clock or SystemClock()
+        )
 
     @property
     def capabilities(self) -> ProviderInfo:

@@ -58,6 +58,40 @@ def mp4_seconds(path: Path) -> float | None:
     return None
 
 
+def mp4_size(path: Path) -> tuple[int, int] | None:
+    """Width and height in pixels at which an MP4 is shown; None when no track of it says so."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        for kind, start, end in _boxes(file, 0, size):
+            if kind != b"moov":
+                continue
+            for track, at, until in _boxes(file, start, end):
+                if track != b"trak":
+                    continue
+                for inner, here, _ in _boxes(file, at, until):
+                    if inner == b"tkhd":
+                        file.seek(here)
+                        shown = _shown_size(file.read(96))
+                        if shown is not None:
+                            return shown
+    return None
+
+
+def _shown_size(header: bytes) -> tuple[int, int] | None:
+    """The size in a track's header; None for sound, whose size is 0."""
+    # Times and durations are twice as long in version 1; the matrix and the size, in 16.16 fixed point, stand at the end.
+    at = 52 if header[:1] == b"\x01" else 40
+    try:
+        a, _, _, _, d = struct.unpack_from(">5i", header, at)
+        width, height = (each >> 16 for each in struct.unpack_from(">II", header, at + 36))
+    except struct.error:
+        return None
+    if not width or not height:
+        return None
+    # Turned by a quarter: phones and some encoders store it lying and say so.
+    return (height, width) if a == 0 and d == 0 else (width, height)
+
+
 def _movie_seconds(header: bytes) -> float | None:
     try:
         if header[0] == 1:

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from kit.clock import Clock, SystemClock
 from kit.settings import Settings
 from server.catalog.types import Catalog, ProviderInfo, ProviderModel
-from server.providers.fal import KEYS_URL
+from server.providers.fal import keys_url_of
 from server.providers.http import ProviderHttp
 from server.providers.protocol import CallbackFacts, ProviderRef
 from server.providers.signatures import FalSignatures, ReplicateSignatures, verify_bfl
@@ -81,19 +81,18 @@ def _bfl(settings: Settings, info: ProviderInfo, clock: Clock) -> _Made:
 
 
 def _fal(settings: Settings, info: ProviderInfo, clock: Clock) -> _Made:
-    base_url = settings.fal_base_url.rstrip("/")
+    queue = (settings.fal_base_url or info.endpoints[settings.region]).rstrip("/")
+    keys_url = keys_url_of(queue, info)
     # Its keys are public: no credential goes along.
     http = ProviderHttp(
         info.provider_id,
-        base_url or KEYS_URL.rpartition("/.well-known/")[0],
+        keys_url.rpartition("/.well-known/")[0],
         "callbacks",
         SecretStr(""),
         header=_PURPOSE,
         call_seconds=_CALL_SECONDS,
     )
-    keys_url = f"{base_url}/.well-known/jwks.json" if base_url else KEYS_URL
     signatures = FalSignatures(http, info.name, keys_url, clock)
-    queue = base_url or info.endpoints[settings.region].rstrip("/")
 
     async def verify(headers: Mapping[str, str], body: bytes, secret: str) -> CallbackFacts:
         return await signatures.verify(headers, body)

@@ -44,7 +44,7 @@ class AmbiguityPolicy:
 
 def is_doubtful(attempt: AttemptView) -> bool:
     """Whether an attempt was given up without knowing whether its job exists."""
-    return attempt.state == "discarded" and attempt.error_code == _CODE
+    return attempt.state == "discarded" and attempt.error_code == _CODE and not attempt.late
 
 
 def count_possible_duplicate(work: Work, provider: str, cost: int | None) -> None:

@@ -16,7 +16,7 @@ from server.generation.execution.work import AttemptView, Work
 from server.generation.storage import OutputStore, StorageError
 from server.providers.dimensions import dimensions, has_ratio
 from server.providers.download import Downloaded, OutputNotMedia, fetch_output, keep_output
-from server.providers.media import CONTENT_TYPES, mp4_seconds
+from server.providers.media import CONTENT_TYPES, mp4_seconds, mp4_size
 from server.providers.protocol import RemoteOutput
 from server.providers.registry import Providers
 from server.runtime.fault_points import Point, reach
@@ -110,13 +110,20 @@ class Delivery:
 
 
 async def _check_ratio(work: Work, attempt: AttemptView, file: Downloaded) -> None:
-    """Raises OutputNotMedia for a picture of quite another ratio than the one that the provider was told.
+    """Raises OutputNotMedia for an output of quite another ratio than the one that the provider was told.
 
-    With input files their own ratio may stand against it, so only pictures made of words are looked at.
+    With input files their own ratio may stand against it, so only what was made of words is looked at.
     """
+    request = work.request
     told = work.model.provider(attempt.provider).says("ratio")
-    if work.request.media != "image" or work.request.input_file or not told:
+    if request.input_file or request.input_file_last_content or not told:
         return
-    size = await asyncio.to_thread(dimensions, file.path, file.content_type)
-    if size is None or not has_ratio(size, work.request.ratio):
+    size = await asyncio.to_thread(_size, file)
+    if size is None or not has_ratio(size, request.ratio):
         raise OutputNotMedia
+
+
+def _size(file: Downloaded) -> tuple[int, int] | None:
+    return (
+        mp4_size(file.path) if file.content_type == "video/mp4" else dimensions(file.path, file.content_type)
+    )

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from server.providers.protocol import ProviderRef
 from server.runtime.database import statement
 
-WakeWord = Literal["woken", "recorded", "seen", "ended", "foreign", "early", "unknown"]
+WakeWord = Literal["woken", "recorded", "seen", "late", "ended", "foreign", "early", "unknown"]
 """What generation.wake_for_callback answers; its comment says what each means."""
 
 _WAKE = text(

@@ -37,6 +37,8 @@ class AttemptView:
     error_kind: FaultKind | None
     cost_micros: int
     """What it costs us; 0 where nobody knows."""
+    late: bool
+    """Whether it is `discarded` because its job was finished after it had ended otherwise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,7 @@ def attempt_view(row: Row[Any]) -> AttemptView:
         error_message=row.error_message,
         error_kind=None if row.error_kind is None else FaultKind(row.error_kind),
         cost_micros=row.cost_micros,
+        late=row.late_at is not None,
     )
 
 

@@ -178,7 +178,10 @@ CELLS: tuple[Cell, ...] = (
     _own("M10", "report never comes", "bfl", "bfl/flux-kontext-pro", "fal", "[[callback@bfl=none]]"),
     _own("M11", "report comes twice", "replicate", "qwen/image", "fal", "[[callback@replicate=twice]]"),
     _own("M11", "report comes twice", "bfl", "bfl/flux-kontext-max", "replicate", "[[callback@bfl=twice]]"),
-    _both("M12", "success after failure", "fal", "bfl/flux-dev", "replicate", "[[late@fal=2500]]"),
+    _both(
+        *("M12", "success after failure", "fal", "bfl/flux-dev", "replicate", "[[late@fal=2500]]"),
+        wasted=("fal",),
+    ),
     _both(
         "M12",
         "success after failure",
@@ -186,6 +189,7 @@ CELLS: tuple[Cell, ...] = (
         "bytedance/seedance-1-pro-fast",
         "fal",
         "[[late@byteplus=2500]]",
+        wasted=("byteplus",),
     ),
     _end(
         *("M12", "success after cancel", "replicate", "ideogram/v3-turbo", "", "[[ignorecancel]]"),
@@ -259,6 +263,12 @@ CELLS: tuple[Cell, ...] = (
         *("M15", "output of another size", "cloudflare", "google/imagen-4", "replicate"),
         token="[[output@cloudflare=wrongsize]]",
         wasted=("cloudflare",),
+    ),
+    _both(
+        *("M15", "film of another ratio", "replicate", "bytedance/seedance-1.5-pro", "fal"),
+        token="[[output@replicate=wrongsize]]",
+        wasted=("replicate",),
+        body=_SECONDS_8,
     ),
     _own(
         *("M16", "two calls of four succeed", "bfl", "bfl/flux-2-klein-9b", "replicate", "[[partial@bfl=2]]"),

@@ -165,14 +165,21 @@ async def _money(
         yield f"{row['charged']} was charged, of a price of {row['price']}"
     for finding in await live.audit():
         yield f"the audit found {finding}"
-    waste = await live.rows("select provider from ledger.house_entry where generation_id = $1", row["id"])
-    for provider in sorted(set(cell.wasted) - {entry["provider"] for entry in waste}):
-        yield f"what {provider} may bill is not in the waste book"
+    try:
+        # A provider that does not report is asked again a minute after its attempt's end.
+        await until(lambda: _booked(live, cell, row), "the waste book", _PATIENCE)
+    except NotInTimeError:
+        yield f"what {', '.join(cell.wasted)} may bill is not in the waste book"
     if cell.exact_cost:
         billed = sum(entry["billable"] for entry in entries)
         booked = sum(attempt["cost_micros"] or 0 for attempt in attempts)
         if billed != booked:
             yield f"{billed} were billed and {booked} are on record"
+
+
+async def _booked(live: Live, cell: Cell, row: asyncpg.Record) -> bool:
+    waste = await live.rows("select provider from ledger.house_entry where generation_id = $1", row["id"])
+    return set(cell.wasted) <= {entry["provider"] for entry in waste}
 
 
 async def _customer(live: Live, cell: Cell, customer: Customer, generation_id: str) -> list[str]:

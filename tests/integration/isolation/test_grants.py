@@ -230,6 +230,7 @@ def _writes(*tables: str) -> list[str]:
             "notifications.preference": "person_id",
             "notifications.alert_look": "one",
             "generation.callback_seen": "provider",
+            "generation.late_look": "attempt_id",
         }.get(table)
         column = column or (
             "account_id" if table.startswith(("ledger.t", "generation.c", "generation.o")) else "id"

@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from server.providers.dimensions import has_ratio
 from server.providers.download import (
     Downloaded,
     DownloadError,
@@ -20,7 +21,7 @@ from server.providers.download import (
     fetch_output,
     open_downloader,
 )
-from server.providers.media import mp4_seconds
+from server.providers.media import mp4_seconds, mp4_size
 from server.providers.protocol import Accepted, Finished
 from tests.integration.providers.outside import IMAGE, VIDEO, Outside, adapter, canned, closed_port, reply
 
@@ -73,12 +74,16 @@ async def test_a_webp_arrives_as_one(outside: Outside, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("provider", ["replicate", "fal"])
-async def test_a_film_arrives_with_the_length_that_was_asked_for(
+async def test_a_film_arrives_with_the_length_and_ratio_that_were_asked_for(
     outside: Outside, tmp_path: Path, provider: str
 ) -> None:
     url = await finished_url(outside, provider, VIDEO, duration=4)
     got = await fetch(url, tmp_path, expected="video/mp4")
     assert mp4_seconds(got.path) == pytest.approx(4, abs=0.1)
+    size = mp4_size(got.path)
+    assert size is not None
+    assert has_ratio(size, "16:9")
+    assert not has_ratio(size, "1:1")
 
 
 async def test_the_wrong_kind_of_file_is_refused_and_not_kept(outside: Outside, tmp_path: Path) -> None:

@@ -130,15 +130,18 @@ async def test_an_output_is_not_what_was_asked(box: Sandbox) -> None:
     assert Image.open(io.BytesIO(await bytes_of("wrongformat"))).format == "JPEG"
 
 
-async def test_a_film_of_the_wrong_length_or_no_film_at_all(box: Sandbox) -> None:
+async def test_a_film_of_the_wrong_length_or_ratio_or_no_film_at_all(box: Sandbox) -> None:
     async def film(fault: str) -> bytes:
         task_id = (await box.byteplus_film(f"[[output={fault}]]", duration=4)).json()["id"]
         box.clock.advance(10)
         return (await box.http.get((await box.byteplus_task(task_id))["content"]["video_url"])).content
 
-    with av.open(io.BytesIO(await film("wrongsize")), "r") as container:
+    with av.open(io.BytesIO(await film("short")), "r") as container:
         assert container.duration is not None
         assert container.duration / av.time_base == pytest.approx(2, abs=0.2)
+    with av.open(io.BytesIO(await film("wrongsize")), "r") as container:
+        stream = container.streams.video[0]
+        assert stream.width / stream.height > 2
     assert Image.open(io.BytesIO(await film("wrongformat"))).format == "PNG"
 
 

@@ -44,6 +44,10 @@ class _EventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventType.V
     """Money was added."""
     EVENT_TYPE_GENERATION_DELETED: _EventType.ValueType  # 8
     """The customer deleted it; its record and files are gone for the customer."""
+    EVENT_TYPE_PROVIDER_POSTPONED: _EventType.ValueType  # 9
+    """A provider that would have come next was put off, because it was failing."""
+    EVENT_TYPE_ATTEMPT_LATE_SUCCESS: _EventType.ValueType  # 10
+    """A provider finished a job after its attempt had ended; it is discarded, and its cost is the platform's."""
 
 class EventType(_EventType, metaclass=_EventTypeEnumTypeWrapper):
     """What happened."""
@@ -66,6 +70,10 @@ EVENT_TYPE_CREDIT_GRANTED: EventType.ValueType  # 7
 """Money was added."""
 EVENT_TYPE_GENERATION_DELETED: EventType.ValueType  # 8
 """The customer deleted it; its record and files are gone for the customer."""
+EVENT_TYPE_PROVIDER_POSTPONED: EventType.ValueType  # 9
+"""A provider that would have come next was put off, because it was failing."""
+EVENT_TYPE_ATTEMPT_LATE_SUCCESS: EventType.ValueType  # 10
+"""A provider finished a job after its attempt had ended; it is discarded, and its cost is the platform's."""
 Global___EventType: _TypeAlias = EventType  # noqa: Y015
 
 @_typing.final

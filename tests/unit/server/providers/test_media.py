@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from server.providers.media import is_whole, mp4_seconds, sniff_media
+from server.providers.media import is_whole, mp4_seconds, mp4_size, sniff_media
 
 
 def box(kind: bytes, content: bytes = b"") -> bytes:
@@ -16,6 +16,23 @@ def box(kind: bytes, content: bytes = b"") -> bytes:
 
 MVHD = box(b"mvhd", struct.pack(">IIIII", 0, 0, 0, 1000, 5500) + bytes(80))
 LONG_MVHD = box(b"mvhd", struct.pack(">IQQIQ", 1 << 24, 0, 0, 90_000, 360_000) + bytes(80))
+UPRIGHT, TURNED = (1 << 16, 0, 0, 0, 1 << 16), (0, 1 << 16, 0, -(1 << 16), 0)
+
+
+def track(width: int, height: int, matrix: tuple[int, ...] = UPRIGHT, version: int = 0) -> bytes:
+    """A track as its header describes it."""
+    times = bytes(32 if version else 20)
+    turn = struct.pack(">5i4x4x4xi", *matrix, 1 << 30)
+    head = (
+        struct.pack(">I", version << 24)
+        + times
+        + bytes(16)
+        + turn
+        + struct.pack(">II", width << 16, height << 16)
+    )
+    return box(b"trak", box(b"tkhd", head))
+
+
 FILM = box(b"ftyp", b"isom" + bytes(8)) + box(b"moov", MVHD) + box(b"mdat", bytes(100))
 
 
@@ -81,3 +98,26 @@ def test_the_length_of_a_film_is_read_from_its_header(
     path = tmp_path / "film"
     path.write_bytes(content)
     assert mp4_seconds(path) == seconds
+
+
+@pytest.mark.parametrize(
+    ("tracks", "size"),
+    [
+        (track(1280, 720), (1280, 720)),
+        (track(1280, 720, version=1), (1280, 720)),
+        (track(0, 0) + track(720, 1280), (720, 1280)),
+        (track(1280, 720, TURNED), (720, 1280)),
+        (track(0, 0), None),
+        (box(b"trak", box(b"tkhd", bytes(30))), None),
+        (box(b"trak"), None),
+        (b"", None),
+    ],
+)
+def test_the_size_of_a_film_is_the_one_at_which_it_is_shown(
+    tmp_path: Path, tracks: bytes, size: tuple[int, int] | None
+) -> None:
+    path = tmp_path / "film"
+    path.write_bytes(
+        box(b"ftyp", b"isom" + bytes(8)) + box(b"moov", MVHD + tracks) + box(b"mdat", bytes(100))
+    )
+    assert mp4_size(path) == size
