@@ -1,6 +1,6 @@
 """The models of all providers: input fields, defaults and prices, found by name.
 
-Which fields come from provider documentation and which are assumed is said in docs/sandbox.md.
+Which fields come from provider documentation and which are assumed is said in docs/sandbox.md and by `ModelSpec.source`.
 Prices are upstream list prices in micro-dollars; they feed the log's `billable` figure and what providers say of cost.
 """
 
@@ -16,6 +16,7 @@ from .catalog import (
     fal_pictures,
     openai,
     replicate,
+    replicate_films,
     replicate_partners,
     runway,
 )
@@ -26,7 +27,7 @@ __all__ = ["MODELS", "ModelSpec", "Price", "find_model"]
 MODELS: tuple[ModelSpec, ...] = (
     *replicate.MODELS,
     *replicate_partners.PICTURES,
-    *replicate_partners.FILMS,
+    *replicate_films.FILMS,
     *fal_pictures.MODELS,
     *fal_films.MODELS,
     *fal_assumed.MODELS,

@@ -106,6 +106,24 @@ class Links:
 
 
 @dataclass(frozen=True)
+class Texts:
+    """A list of strings."""
+
+    most: int
+    required: bool = False
+
+    def problem(self, value: object) -> tuple[str, str] | None:
+        """Refuse lists that are too long or hold something else."""
+        if not isinstance(value, list) or any(Text().problem(each) for each in value):
+            return ("type", "Expected a list of strings")
+        return ("range", f"Must hold at most {self.most} items") if len(value) > self.most else None
+
+    def describe(self) -> dict[str, object]:
+        """Return the JSON Schema."""
+        return {"type": "array", "items": Text().describe(), "maxItems": self.most}
+
+
+@dataclass(frozen=True)
 class Flag:
     """A boolean."""
 

@@ -123,6 +123,8 @@ def _provider(provider: ProviderModel) -> tuple[str, ...]:
 
 
 def _less(provider: ProviderModel) -> Iterable[str]:
+    if provider.closed:
+        yield f"nothing now: {provider.closed}"
     if provider.ratios:
         yield f"ratios {_listed(provider.ratios)}"
     if provider.formats:
@@ -141,7 +143,7 @@ def _less(provider: ProviderModel) -> Iterable[str]:
         ("generate_audio", "no audio"),
     ):
         if field in provider.fields and not provider.says(field):
-            yield shown
+            yield "only with audio" if field == "generate_audio" and provider.always_audible else shown
     if provider.outputs_per_call:
         yield f"{_counted(provider.outputs_per_call, 'output')} a call"
 

@@ -9,6 +9,9 @@ from typing import Literal
 from ..schema import Field, Violation, check
 from ..shapes import Tagged
 
+Source = Literal["schema", "sdk", "seen", "assumed"]
+"""How sure a model's fields are: a copy of the provider's own schema, its SDK, other implementers' requests, or nothing."""
+
 
 @dataclass(frozen=True)
 class Price:
@@ -63,6 +66,9 @@ class ModelSpec:
 
     answers: tuple[str, ...] = ()
     """Fal only: what a result holds."""
+
+    source: Source | None = None
+    """Where the fields come from; None where docs/sandbox.md says it of the whole provider."""
 
     variants: Tagged | None = None
     """Kinds of input, where the fields depend on one of them; `fields` then only names the usual ones."""

@@ -1,4 +1,7 @@
-"""Replicate's models: the input of each, as its OpenAPI schema names it."""
+"""Replicate's models: the input of each, as its OpenAPI schema names it.
+
+The schemas give a seed no bounds, unless a model says otherwise. Left out are the fields that load LoRA weights.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ _SEED = Whole(-1, 2**32 - 1)
 _R_RATIO = Choice(("1:1", "16:9", "21:9", "3:2", "2:3", "4:5", "5:4", "3:4", "4:3", "9:16", "9:21"))
 _R_FORMAT = Choice(("webp", "jpg", "png"))
 _VIDEO_RATIO = Choice(("16:9", "9:16"))
-_WIDE_RATIO = Choice(("21:9", "16:9", "4:3", "1:1", "3:4", "9:16"))
+_WIDE_RATIO = Choice(("16:9", "4:3", "1:1", "3:4", "9:16", "21:9", "9:21"))
 _HD = Choice(("720p", "1080p"))
 _SEEDANCE_RESOLUTION = Choice(("480p", "720p", "1080p"))
 _R_FLUX: dict[str, Field] = {
@@ -50,6 +53,7 @@ MODELS: tuple[ModelSpec, ...] = (
         _R_FLUX | {"num_inference_steps": Whole(1, 4)},
         Price("image", 3_000),
         _R_IMAGE_DEFAULTS,
+        source="schema",
     ),
     ModelSpec(
         "replicate",
@@ -64,6 +68,7 @@ MODELS: tuple[ModelSpec, ...] = (
         },
         Price("image", 25_000),
         _R_IMAGE_DEFAULTS,
+        source="schema",
     ),
     ModelSpec(
         "replicate",
@@ -71,7 +76,11 @@ MODELS: tuple[ModelSpec, ...] = (
         "image",
         {
             "prompt": _PROMPT,
-            "aspect_ratio": _R_RATIO,
+            "aspect_ratio": Choice(
+                ("custom", "1:1", "16:9", "3:2", "2:3", "4:5", "5:4", "9:16", "3:4", "4:3")
+            ),
+            "width": Whole(256, 1440),
+            "height": Whole(256, 1440),
             "image_prompt": Link(),
             "prompt_upsampling": Flag(),
             "safety_tolerance": Whole(1, 6),
@@ -81,6 +90,8 @@ MODELS: tuple[ModelSpec, ...] = (
         },
         Price("image", 40_000),
         _R_IMAGE_DEFAULTS,
+        single_output=True,
+        source="schema",
     ),
     ModelSpec(
         "replicate",
@@ -104,6 +115,7 @@ MODELS: tuple[ModelSpec, ...] = (
         },
         Price("image", 25_000),
         _R_IMAGE_DEFAULTS | {"aspect_ratio": "16:9"},
+        source="schema",
     ),
     ModelSpec(
         "replicate",
@@ -112,8 +124,17 @@ MODELS: tuple[ModelSpec, ...] = (
         _R_VEO | {"reference_images": Links(3)},
         _VEO_PRICE,
         _R_VEO_DEFAULTS,
+        source="schema",
     ),
-    ModelSpec("replicate", "google/veo-3.1-fast", "video", _R_VEO, _VEO_FAST_PRICE, _R_VEO_DEFAULTS),
+    ModelSpec(
+        "replicate",
+        "google/veo-3.1-fast",
+        "video",
+        _R_VEO,
+        _VEO_FAST_PRICE,
+        _R_VEO_DEFAULTS,
+        source="schema",
+    ),
     ModelSpec(
         "replicate",
         "bytedance/seedance-1-pro",
@@ -131,6 +152,7 @@ MODELS: tuple[ModelSpec, ...] = (
         },
         _SEEDANCE_PRICE,
         {"aspect_ratio": "16:9", "duration": 5, "resolution": "1080p"},
+        source="seen",
     ),
     ModelSpec(
         "replicate",
@@ -144,5 +166,6 @@ MODELS: tuple[ModelSpec, ...] = (
         },
         Price("video", 500_000),
         _MINIMAX_DEFAULTS,
+        source="schema",
     ),
 )

@@ -13,13 +13,17 @@ from ..media.sketch import MediaShape
 from ..models import MODELS, ModelSpec, find_model
 from ..schema import Violation
 from ..world import Order, read_object
-from .geometry import PICTURE_FORMATS, film_size, picture_size
+from .geometry import PICTURE_FORMATS, film_size, picture_size, sides
 
 NAME = "replicate"
 
 _FILES_LIFE_S = 3_600.0
 _EVENTS = ("start", "output", "logs", "completed")
 _ENVELOPE = ("input", "webhook", "webhook_events_filter", "stream")
+_MODELS_CHOICE = ("match_input_image", "adaptive", "auto", "-1")
+"""Ratios and durations that leave the choice to the model."""
+
+_USUAL_FILM, _USUAL_SECONDS = "16:9", 5.0
 _ALPHABET = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 
@@ -114,16 +118,21 @@ def _shape(spec: ModelSpec, given: Mapping[str, object]) -> MediaShape:
     wanted = {**spec.defaults, **given}
     ratio = str(wanted["aspect_ratio"])
     if spec.media == "video":
-        width, height = film_size(ratio, str(wanted.get("resolution", "720p")))
-        seconds = float(str(wanted["duration"]))
+        width, height = film_size(
+            _USUAL_FILM if ratio in _MODELS_CHOICE else ratio, str(wanted.get("resolution", "720p"))
+        )
+        duration = str(wanted["duration"])
+        seconds = _USUAL_SECONDS if duration in _MODELS_CHOICE else float(duration)
         audio = bool(wanted.get("generate_audio", False))
         return MediaShape("video", 1, width, height, "mp4", seconds=seconds, audio=audio)
 
-    if "aspect_ratio" not in given and "width" in wanted and "height" in wanted:
-        width, height = int(str(wanted["width"])), int(str(wanted["height"]))
+    if ratio == "custom" or ("aspect_ratio" not in given and "width" in wanted and "height" in wanted):
+        width, height = int(str(wanted.get("width", 1024))), int(str(wanted.get("height", 1024)))
+    elif "x" in ratio:
+        width, height = sides(ratio, "x")
     else:
         longest = 512 if wanted.get("megapixels") == "0.25" else 1024
-        width, height = picture_size("1:1" if ratio == "match_input_image" else ratio, longest)
+        width, height = picture_size("1:1" if ratio in _MODELS_CHOICE else ratio, longest)
     form = PICTURE_FORMATS[str(wanted["output_format"])]
     series = (
         wanted["max_images"]

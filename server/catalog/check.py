@@ -127,17 +127,18 @@ def _check_service(model: Model) -> None:
         able = [
             provider
             for provider, offer in zip(model.providers, offers, strict=True)
-            if all(value is None or value in offer[name] for name, value in named.items())
+            if not provider.closed
+            and all(value is None or value in offer[name] for name, value in named.items())
         ]
         shown = " ".join(value_key(value) for value in choice if value is not None)
         if not able:
             raise UnsoundCatalogError(
                 model.identifier, f"offers {shown}, which no provider of its stack serves"
             )
-        for field, offered in _options(model).items():
-            if offered and not any(provider.says(field) for provider in able):
+        for what, makers in _options(model, able).items():
+            if not any(makers):
                 raise UnsoundCatalogError(
-                    model.identifier, f"offers {field} with {shown}, which no provider of its stack serves"
+                    model.identifier, f"offers {what} with {shown}, which no provider of its stack serves"
                 )
         if model.input_file_max and not any(_files_of(model, each) == model.input_file_max for each in able):
             raise UnsoundCatalogError(
@@ -146,8 +147,15 @@ def _check_service(model: Model) -> None:
             )
 
 
-def _options(model: Model) -> dict[str, bool]:
-    return {"generate_audio": model.audio, "input_file_last_content": model.last_content}
+def _options(model: Model, able: Sequence[ProviderModel]) -> dict[str, list[bool]]:
+    """For each choice that the model offers, whether each of these providers can serve it."""
+    options: dict[str, list[bool]] = {}
+    if model.audio:
+        options["generate_audio"] = [provider.makes_audio for provider in able]
+        options["silence"] = [not provider.always_audible for provider in able]
+    if model.last_content:
+        options["input_file_last_content"] = [provider.says("input_file_last_content") for provider in able]
+    return options
 
 
 def _files_of(model: Model, provider: ProviderModel) -> int:
@@ -199,7 +207,7 @@ def _requests(model: Model, provider: ProviderModel) -> Iterator[_Asked]:
     for ratio, resolution, sound, duration in product(
         offer["ratio"],
         offer["resolution"] or (None,),
-        (True, False) if provider.says("generate_audio") else (False,),
+        [True] * provider.makes_audio + [False] * (not provider.always_audible),
         offer["duration"] or (None,),
     ):
         yield _Asked(

@@ -45,9 +45,13 @@ def read_provider_model(table: Table, model: Model, known: Mapping[str, Provider
         durations=_served_durations(table, model.durations),
         resolutions=_served_words(table, "resolutions", model.resolutions),
         path_with_files=_path(table, "path_with_files") if table.has("path_with_files") else "",
+        always_audible=table.flag("always_audible", default=False),
+        closed=table.text("closed") if table.has("closed") else "",
     )
     part = replace(part, fields=_fields(table.table("fields"), model, part))
     _check_files(table, part)
+    if part.always_audible and (not model.audio or part.says("generate_audio")):
+        raise table.error("always_audible", "needs a model with audio whose generate_audio is dropped here")
     part = replace(part, upstream=_upstream(table, model, part))
     table.finish()
     refuse_doubles(table, part.fields.values(), part.constants)

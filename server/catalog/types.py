@@ -164,6 +164,10 @@ class ProviderModel:
     """What the provider bills us; None where nothing is known."""
     path_with_files: str = ""
     """Name for requests with input files, where the provider has a second one; else empty."""
+    always_audible: bool = False
+    """Whether every film has sound here, so that a silent one has to be made elsewhere."""
+    closed: str = ""
+    """Why this provider can serve no request now, though it belongs to the stack, as one sentence; else empty."""
 
     @property
     def native_name(self) -> str:
@@ -173,6 +177,11 @@ class ProviderModel:
     def path_for(self, *, with_files: bool) -> str:
         """The provider's name of the model for a request with or without input files."""
         return self.path_with_files if with_files and self.path_with_files else self.path
+
+    @property
+    def makes_audio(self) -> bool:
+        """Whether a film can have sound here, asked for or not."""
+        return self.always_audible or self.says("generate_audio")
 
     def says(self, field: str) -> bool:
         """Whether a unified field has a word at this provider."""

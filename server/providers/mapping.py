@@ -10,7 +10,8 @@ maps in `server/catalog/data/models/*.toml`:
 * `list = true` sends files as a list, `numbered = true` as `input_image`, `input_image_2`, `input_image_3`, and so on.
 * `to = "@prompt"` (any name that begins with "@") leaves the field to the adapter's code: nothing is set here, but
   `ProviderModel.says` is true, so a request that uses the field may come.
-* `drop = true` says nothing: the provider has nothing to choose there, or cannot serve the field at all.
+* `drop = true` says nothing: the provider has nothing to choose there, or cannot serve the field at all. A provider with
+  `always_audible = true` drops `generate_audio` because its films always have sound; it is not asked for silent ones.
 * `constants` go along with every request, with dotted names too.
 
 Shapes by provider, and what `ProviderModel.path` holds:

@@ -38,6 +38,8 @@ def served_by_none(model: Model, providers: Iterable[str], request: GenerationRe
 
 
 def _problems(provider_model: ProviderModel, request: GenerationRequest) -> Iterator[Unserved]:
+    if provider_model.closed:
+        yield Unserved("provider_order", provider_model.closed)
     limits = (
         ("ratio", "ratio", request.ratio, provider_model.ratios),
         ("output_format", "output format", request.output_format, provider_model.formats),
@@ -56,8 +58,10 @@ def _problems(provider_model: ProviderModel, request: GenerationRequest) -> Iter
         yield Unserved("input_file", "This provider takes fewer input files than were given.")
     if request.input_file_last_content and not provider_model.says("input_file_last_content"):
         yield Unserved("input_file_last_content", "This provider takes no last frame for this model.")
-    if request.generate_audio and not provider_model.says("generate_audio"):
+    if request.generate_audio and not provider_model.makes_audio:
         yield Unserved("generate_audio", "This provider makes no audio for this model.")
+    if request.generate_audio is False and provider_model.always_audible:
+        yield Unserved("generate_audio", "This provider makes this model's videos only with audio.")
 
 
 def _utf16_units(text: str) -> int:

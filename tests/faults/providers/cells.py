@@ -137,7 +137,7 @@ CELLS: tuple[Cell, ...] = (
     ),
     _own("M03", "answer lost, found in list", "replicate", "google/imagen-4", "fal", "[[lose@replicate]]"),
     _end(
-        *("M03", "answer lost, nobody to ask", "openai", "gpt/image-1-mini", "replicate", "[[lose@openai]]"),
+        *("M03", "answer lost, nobody to ask", "openai", "gpt/image-1.5", "replicate", "[[lose@openai]]"),
         jobs={"openai": 1},
         wasted=("openai",),
         after="BSE4008",
@@ -167,9 +167,7 @@ CELLS: tuple[Cell, ...] = (
         *("M08", "moderated, in the task", "alibabacloud", "wan/2.6-t2i", "fal", "[[moderate@alibaba=task]]"),
         jobs={"alibabacloud": 1},
     ),
-    _end(
-        "M08", "moderated, at submit", "openai", "gpt/image-1-mini", "replicate", "[[moderate@openai=submit]]"
-    ),
+    _end("M08", "moderated, at submit", "openai", "gpt/image-1.5", "replicate", "[[moderate@openai=submit]]"),
     _both(
         *("M08", "moderated, opted in", "replicate", "google/nano-banana", "fal", "[[moderate@replicate]]"),
         body={"generation_content_policy_failover": True},

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from server.catalog import Catalog, CatalogError, load_catalog
 from server.catalog.check import CONTRACT_STACKS, check_catalog
+from server.catalog.errors import UnsoundCatalogError
 
 DATA = Path(load_catalog.__code__.co_filename).parent / "data"
 SCHNELL, VEO = "models/bfl-flux-schnell.toml", "models/google-veo-3.1-fast.toml"
@@ -43,6 +46,22 @@ def test_every_provider_serves_each_of_its_media(catalog: Catalog) -> None:
     assert made == served
     assert len(made) == 8
     assert served["openai"] == {"image"}
+
+
+@pytest.mark.parametrize(
+    ("identifier", "changes", "said"),
+    [
+        ("wan/3.0-video", {"always_audible": True}, "offers silence with 16:9 mp4 2 720p"),
+        ("gpt/image-1-mini", {"closed": "It is closed."}, "offers 1:1 png"),
+    ],
+)
+def test_what_no_provider_of_a_stack_serves_is_refused(
+    catalog: Catalog, identifier: str, changes: dict[str, Any], said: str
+) -> None:
+    model = catalog.model(identifier)
+    nobody = replace(model, providers=tuple(replace(each, **changes) for each in model.providers))
+    with pytest.raises(UnsoundCatalogError, match=said):
+        check_catalog(replace(catalog, models={**catalog.models, identifier: nobody}))
 
 
 def test_nothing_is_said_of_the_built_in_catalog_but_what_the_published_fields_force(

@@ -16,6 +16,7 @@ MINIMAX = "models/minimax-video-01.toml"
 FLUX2 = "models/bfl-flux-2-pro.toml"
 GEN45 = "models/runway-gen-4.5.toml"
 WAN = "models/wan-3.0-video.toml"
+GPT = "models/gpt-image-1-mini.toml"
 KLEIN = "models/bfl-flux-2-klein-4b.toml"
 VEO31 = "models/google-veo-3.1.toml"
 
@@ -100,6 +101,10 @@ VEO31 = "models/google-veo-3.1.toml"
             "upstream.ratios go with a flat price only",
         ),
         (KLEIN, 'formats = ["jpg"]\n', "", "output_format.drop is possible only where"),
+        (WAN, "always_audible = true", 'always_audible = "yes"', "provider[1].always_audible must be true or false"),
+        (WAN, "generate_audio = { drop = true }", 'generate_audio = { to = "sound" }',
+         "provider[1].always_audible needs a model with audio whose generate_audio is dropped here"),
+        (GPT, 'closed = "', 'closed = ""#', "provider[1].closed must be a text that is not empty"),
         (VEO31, 'format = "{}s"', 'format = "s"', 'duration.format must hold "{}" once'),
         (VEO31, 'format = "{}s"', 'format = "{0}s"', 'duration.format must hold "{}" once'),
     ],

@@ -134,3 +134,19 @@ def test_a_second_path_is_for_requests_with_files() -> None:
     assert provider.path_for(with_files=True) == "fal-ai/flux-2-pro/edit"
     other = CATALOG.model("bfl/flux-2-pro").provider("replicate")
     assert other.path_for(with_files=True) == other.path
+
+
+def test_replicate_hears_a_length_of_flux_3_as_a_text_and_its_first_frame_in_a_list() -> None:
+    assert native("bfl/flux-3-video", "replicate", input_file=(A,)) == {
+        "prompt": "a lighthouse",
+        "aspect_ratio": "16:9",
+        "duration": "5",
+        "resolution": "720p",
+        "generate_audio": False,
+        "images": [A],
+    }
+
+
+def test_replicate_is_not_told_of_sound_where_its_model_has_no_word_for_it() -> None:
+    for identifier in ("google/veo-3.1-lite", "wan/3.0-video"):
+        assert "generate_audio" not in native(identifier, "replicate", generate_audio=True)

@@ -58,6 +58,9 @@ def test_a_provider_without_limits_serves_whatever_the_model_allows() -> None:
         ("input_file", {"fields": {"input_file": _DROPPED}}, {"input_file": (_FILE,)}),
         ("input_file_last_content", {"fields": {}}, {"input_file_last_content": _FILE}),
         ("generate_audio", {"fields": {"generate_audio": _DROPPED}}, {"generate_audio": True}),
+        ("generate_audio", {"fields": {}, "always_audible": True}, {"generate_audio": False}),
+        ("prompt", {"prompt_max": 11}, {"prompt": "a red cube \U0001f9ca"}),
+        ("provider_order", {"closed": "This provider needs a key of its own."}, {}),
     ],
 )
 def test_each_limit_is_told_in_one_sentence_and_names_its_field(
@@ -78,6 +81,16 @@ def test_what_is_not_asked_for_is_no_reason() -> None:
     silent = _provider(fields={}, input_file_max=0)
     assert why_not(silent, _request()) is None
     assert why_not(silent, _request(generate_audio=None)) is None
+
+
+def test_films_that_always_have_sound_serve_who_asks_for_sound() -> None:
+    audible = _provider(fields={"generate_audio": _DROPPED}, always_audible=True)
+    assert why_not(audible, _request(generate_audio=True)) is None
+
+
+def test_a_prompt_is_counted_in_utf_16_units() -> None:
+    assert why_not(_provider(prompt_max=13), _request(prompt="a red cube \U0001f9ca")) is None
+    assert why_not(_provider(prompt_max=12), _request(prompt="a red cube \U0001f9ca")) is not None
 
 
 def test_one_provider_of_the_order_that_serves_it_is_enough() -> None:
