@@ -80,6 +80,9 @@ class Job:
     throttled: bool = False
     """Whether it waits because the account has too many jobs; some providers have a word for that."""
 
+    billed_when_stopped: bool = False
+    """Whether the provider bills a job that it stopped in the middle."""
+
     ignore_cancel: bool = False
     cancel_s: float = 0.0
     """Seconds that a cancel takes to have its effect."""
@@ -129,8 +132,10 @@ class Job:
         return None if self.late_s is None or state is State.SUCCEEDED else ended_at + self.late_s
 
     def billable_micros(self, now: float) -> int:
-        """Return what the provider bills for it as of `now`: the price once it succeeded, else nothing."""
-        return self.price_micros if self.state(now) is State.SUCCEEDED else 0
+        """Return what the provider bills for it as of `now`: the price once it succeeded, else mostly nothing."""
+        state = self.state(now)
+        stopped = state is State.CANCELED and self.billed_when_stopped and not self.canceled_before_start
+        return self.price_micros if state is State.SUCCEEDED or stopped else 0
 
     def cancel(self, now: float) -> CancelResult:
         """Stop the job where it can still be stopped."""

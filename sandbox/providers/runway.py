@@ -75,6 +75,7 @@ class _Runway(Desk):
             return taken
         if isinstance(taken, Refusal):
             return _refused(taken)
+        taken.billed_when_stopped = True
         # What is estimated is the list price; what is charged in the end may differ.
         estimate = taken.price_micros / (taken.cost_factor or 1.0) / _CREDIT_MICROS
         return JSONResponse({"id": taken.id, "estimatedCost": {"credits": round(estimate, 2)}})

@@ -156,7 +156,8 @@ def _joined(states: Sequence[Progress | ProviderUnreachable]) -> Progress:
     if failed:
         return Failed(_gravest(failed))
     lost = next((state for state in states if isinstance(state, Lost)), None)
-    return lost or CanceledUpstream()
+    stopped = [state for state in states if isinstance(state, CanceledUpstream)]
+    return lost or CanceledUpstream(any(state.may_be_billed for state in stopped))
 
 
 def _asked_for(error: ProviderUnreachable) -> float:

@@ -197,6 +197,9 @@ class Failed:
 class CanceledUpstream:
     """The job was stopped, by us or by the provider's own deadline."""
 
+    may_be_billed: bool = False
+    """Whether the provider bills what it stopped in the middle."""
+
 
 @dataclass(frozen=True, slots=True)
 class Lost:

@@ -91,7 +91,8 @@ class Runway:
         if status == "FAILED":
             return Failed(self._failure(answer.text("failureCode")))
         if status == "CANCELLED":
-            return CanceledUpstream()
+            # One that ran is not refunded. One that waited is known to be stopped without being asked about again.
+            return CanceledUpstream(may_be_billed=True)
         raise ProviderUnreachable(faults.invalid_response(self._name, answer.status))
 
     async def cancel(self, ref: ProviderRef) -> CancelOutcome:

@@ -259,9 +259,10 @@ class Stepper:
                 self._health.failed(work, attempt.provider, fault)
                 await self._attempts.fail(work, attempt.id, fault)
                 return await self._after_fault(work)
-            case CanceledUpstream():
+            case CanceledUpstream(may_be_billed):
                 self._health.failed(work, attempt.provider, _STOPPED_THERE)
-                await self._attempts.fail(work, attempt.id, _STOPPED_THERE, state="canceled")
+                cost = estimated_micros(work, attempt) if may_be_billed else None
+                await self._attempts.fail(work, attempt.id, _STOPPED_THERE, state="canceled", cost=cost)
                 return await self._after_fault(work)
 
     async def _wait(self, work: Work, attempt: AttemptView, pending: Pending) -> Next:

@@ -97,8 +97,9 @@ class WindDown:
             case Lost(fault):
                 cost = estimated_micros(work, attempt)
                 await self._attempts.fail(work, attempt.id, fault, state="discarded", cost=cost)
-            case CanceledUpstream():
-                await self._attempts.end(work, attempt, "canceled")
+            case CanceledUpstream(may_be_billed):
+                cost = estimated_micros(work, attempt) if may_be_billed else None
+                await self._attempts.end(work, attempt, "canceled", cost)
             case Failed(fault):
                 await self._attempts.fail(work, attempt.id, fault)
         return None

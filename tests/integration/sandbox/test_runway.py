@@ -51,6 +51,10 @@ async def test_delete_cancels_what_runs_and_destroys_what_has_ended(box: Sandbox
     deleted = await box.http.delete(f"/runway/v1/tasks/{running}", headers=RUNWAY_HEADERS)
     assert (deleted.status_code, deleted.content) == (204, b"")
     assert (await box.runway_task(running))["status"] == "CANCELLED"
+    queued = await _film(box, promptText="[[slow=9000]]")
+    await box.http.delete(f"/runway/v1/tasks/{queued}", headers=RUNWAY_HEADERS)
+    assert (await box.runway_task(queued))["status"] == "CANCELLED"
+    assert [entry["billable"] for entry in await box.log()] == [600_000, 0], "what ran is not refunded"
 
     ended = await _film(box)
     box.clock.advance(10)
