@@ -61,6 +61,7 @@ def generation_parts(shared: Dependencies) -> GenerationParts:
             combiner,
             reading,
             shared.clock,
+            shared.settings.region,
             allow_private_inputs=shared.settings.input_allow_private,
         ),
         reading,
