@@ -68,7 +68,11 @@ class Settings(BaseSettings):
     grpc_listen: str = Field("127.0.0.1:0", description="Address on which the regional server listens.")
     services: str = Field("all", description="Services to serve, joined by commas, or all.")
     reflection: bool = Field(True, description="Whether gRPC reflection is served.")
-    max_concurrent_rpcs: int = Field(500, ge=1, description="Calls in progress per process; more are shed.")
+    max_concurrent_rpcs: int = Field(
+        500,
+        ge=1,
+        description="Calls in progress per process; more are shed. At most a fifth of them are streams of files.",
+    )
     drain_seconds: float = Field(10.0, ge=0, description="Time given to calls in progress when stopping.")
     bcrypt_cost: int = Field(10, ge=4, le=14, description="bcrypt cost of new API keys.")
     argon2_memory_kib: int = Field(

@@ -28,6 +28,9 @@ from server.runtime.dependencies import Dependencies
 from server.runtime.errors import StartError
 from server.runtime.fault_points import Point, reach
 
+_FILE_SHARE = 5
+"""One of so many calls that a process takes at a time may be a stream of a file."""
+
 
 @dataclass(frozen=True, slots=True)
 class GenerationParts:
@@ -108,7 +111,8 @@ def callback_parts(shared: Dependencies) -> CallbackParts:
 def file_servicer(shared: Dependencies) -> FileServicer:
     """The file service."""
     outputs = OutputStore(shared.settings.storage_url, shared.settings.data_dir)
-    return FileServicer(shared.databases.app, outputs, _signer(shared), shared.clock)
+    most = max(1, shared.settings.max_concurrent_rpcs // _FILE_SHARE)
+    return FileServicer(shared.databases.app, outputs, _signer(shared), shared.clock, most=most)
 
 
 def _signer(shared: Dependencies) -> FileSigner:
