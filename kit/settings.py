@@ -21,7 +21,8 @@ class Settings(BaseSettings):
     # Where we are
     region: Region = Field("us", description="Region that this process serves: us, eu or jp.")
     mode: Literal["embedded", "production"] = Field(
-        "embedded", description="embedded binds to loopback only; production refuses plaintext hops."
+        "embedded",
+        description="embedded binds to loopback only and calls no real provider; production refuses plaintext hops.",
     )
     data_dir: Path = Field(Path(".babysea"), description="Folder of everything that embedded mode keeps.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
@@ -85,7 +86,8 @@ class Settings(BaseSettings):
         "where they are needed, client_secret_file and scopes.",
     )
     api_base_url: str = Field(
-        "http://127.0.0.1:8080", description="Public base URL of this region's API; file URLs begin with it."
+        "http://127.0.0.1:8080",
+        description="Public base URL of this region's API; file URLs begin with it. Production wants https.",
     )
     catalog_dir: Path | None = Field(
         None, description="Folder with catalog files that replace the built-in ones of the same name."

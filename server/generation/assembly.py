@@ -27,6 +27,7 @@ from server.runtime.database_errors import is_locked
 from server.runtime.dependencies import Dependencies
 from server.runtime.errors import StartError
 from server.runtime.fault_points import Point, reach
+from server.runtime.transport import file_url_base
 
 _FILE_SHARE = 5
 """One of so many calls that a process takes at a time may be a stream of a file."""
@@ -116,4 +117,4 @@ def file_servicer(shared: Dependencies) -> FileServicer:
 
 
 def _signer(shared: Dependencies) -> FileSigner:
-    return FileSigner(shared.envelope.master, shared.settings.api_base_url)
+    return FileSigner(shared.envelope.master, file_url_base(shared.settings))
