@@ -16,7 +16,7 @@ from gateway.edge import Edge
 from gateway.envelope import failure
 from gateway.errors import RefusalError, not_found
 from gateway.exchange import exchange_of
-from gateway.limits import FailureLimit
+from gateway.limits import FailureLimit, FileStreams
 from gateway.openapi import DESCRIPTION, TITLE, VERSION
 from gateway.upstream import Upstream
 from gateway.v1 import routes
@@ -58,6 +58,7 @@ def create_routes(failures: FailureLimit, *, production: bool = False) -> FastAP
         telemetry={"tracing": False, "metrics": False, "logs": False, "auto_configure": False},
     )
     app.state.failure_limit = failures
+    app.state.file_streams = FileStreams()
     app.state.production = production
     app.include_router(routes.router)
     app.include_router(files.router)

@@ -72,7 +72,7 @@ def failure(
     if error.details:
         reported["details"] = wire_details(error.details)
     all_headers = dict(headers or {})
-    if status == 429:
+    if status == 429 or (status == 503 and "retry_after_seconds" in error.details):
         all_headers["Retry-After"] = str(retry_after(error, exchange.rate))
     if status == 401:
         all_headers["WWW-Authenticate"] = "Bearer"

@@ -11,7 +11,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from babysea.common.v1 import error_reason_pb2
-from gateway.file_reply import until_gone
+from gateway.file_reply import in_time, until_gone
 from gateway.upstream import RegionError
 from kit.errors import BabySeaError
 
@@ -69,12 +69,16 @@ class ExportReply(Response):
 
 
 async def _pass_on(first: Piece, rest: AsyncIterator[Piece], send: Send) -> None:
-    await send({"type": "http.response.body", "body": first.data, "more_body": True})
+    send = in_time(send)
     try:
+        await send({"type": "http.response.body", "body": first.data, "more_body": True})
         async for piece in rest:
             await send({"type": "http.response.body", "body": piece.data, "more_body": True})
     except RegionError:
         # An incomplete reply stays without its end, so that nobody takes half a file for a whole one.
         logger.warning("an export broke off")
+        return
+    except TimeoutError:
+        logger.warning("a reader took nothing of an export for too long")
         return
     await send({"type": "http.response.body", "body": b""})

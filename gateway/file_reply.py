@@ -11,13 +11,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from babysea.common.v1 import error_reason_pb2
 from babysea.generation.v1 import generation_service_pb2 as generation
 from gateway.envelope import failure
 from gateway.errors import not_found
 from gateway.exchange import REPLY_SECONDS, Exchange
+from gateway.limits import FileStreams
 from gateway.methods import READ_FILE
 from gateway.ranges import ByteRange, matches_etag
 from gateway.upstream import RegionError, Upstream
@@ -28,6 +29,10 @@ logger = logging.getLogger(__name__)
 _MEDIA_TYPE = re.compile(r"[a-z0-9.+-]+/[a-z0-9.+-]+")
 _OURS = frozenset({"UNAVAILABLE", "DEADLINE_EXCEEDED", "INTERNAL"})
 """gRPC codes of failures that are not the URL's fault."""
+SEND_SECONDS = 20.0
+"""Time in which a reader takes the next piece; one that does not holds a stream of the region for nothing."""
+_PIECE_BYTES = 64 * 1024
+"""Small enough for a slow but honest line: at 4 kB a second it is taken in time."""
 
 Answers = AsyncIterator[generation.ReadFileResponse]
 
@@ -51,14 +56,20 @@ class Wish:
 class FileReply(Response):
     """Asks the region for a file and passes it on; asks for no byte that is not wanted."""
 
-    def __init__(self, exchange: Exchange, upstream: Upstream, wish: Wish) -> None:
+    def __init__(self, exchange: Exchange, upstream: Upstream, wish: Wish, streams: FileStreams) -> None:
         super().__init__()
+        self._streams = streams
         self._exchange = exchange
         self._upstream = upstream
         self._wish = wish
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers the request."""
+        exchange = self._exchange
+        with self._streams.held(exchange.region, self._wish.file.file_token, exchange.address):
+            await self._answer(scope, receive, send)
+
+    async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         part = await self._usable_part()
         async with self._upstream.stream(self._exchange, READ_FILE, self._question(part)) as answers:
             try:
@@ -177,18 +188,36 @@ class _OutOfRangeError(Exception):
     """The region says that the wanted bytes lie outside the file."""
 
 
+def in_time(send: Send) -> Send:
+    """Sends as `send` does, but waits only so long for a reader who does not read.
+
+    Raises:
+        TimeoutError: nothing was taken for `SEND_SECONDS`.
+    """
+
+    async def sending(message: Message) -> None:
+        async with asyncio.timeout(SEND_SECONDS):
+            await send(message)
+
+    return sending
+
+
 async def _pass_on(answers: Answers, length: int, send: Send) -> None:
-    missing = length
+    missing, send = length, in_time(send)
     try:
         async for answer in answers:
             chunk = answer.chunk[:missing]
             missing -= len(chunk)
-            if chunk:
-                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            for start in range(0, len(chunk), _PIECE_BYTES):
+                piece = chunk[start : start + _PIECE_BYTES]
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
             if not missing:
                 break
     except RegionError:
         logger.warning("a file broke off")
+    except TimeoutError:
+        logger.warning("a reader took nothing of a file for too long")
+        return
     # An incomplete reply stays without its end, so that the client sees a broken transfer and no short file.
     if not missing:
         await send({"type": "http.response.body", "body": b""})

@@ -8,6 +8,7 @@ from babysea.generation.v1 import generation_service_pb2 as generation
 from gateway.errors import not_found
 from gateway.exchange import exchange_of
 from gateway.file_reply import FileReply, Wish
+from gateway.limits import FileStreams
 from gateway.ranges import parse_range
 from gateway.upstream import upstream_of
 
@@ -49,4 +50,5 @@ async def read_file(request: Request, file_token: str) -> Response:
         if_none_match=headers.get("if-none-match"),
         if_range=headers.get("if-range"),
     )
-    return FileReply(exchange_of(request), upstream_of(request), wish)
+    streams: FileStreams = request.app.state.file_streams
+    return FileReply(exchange_of(request), upstream_of(request), wish, streams)

@@ -1,10 +1,13 @@
-"""The limit before authentication: how many failed attempts one address has in one minute."""
+"""Limits of callers without a key: failed attempts of an address in a minute, and file streams that are open at once."""
 
 from __future__ import annotations
 
 import hashlib
 import ipaddress
 import secrets
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from babysea.common.v1 import error_reason_pb2
@@ -17,6 +20,10 @@ FAILURES = 30
 
 WINDOW_SECONDS = 60
 _CAPACITY = 100_000
+PER_FILE = 20
+"""Most streams of one file at once, in one gateway."""
+PER_ADDRESS = 40
+"""Most streams of files that one address (IPv6: one /64) has at once, in one gateway."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +88,41 @@ class FailureLimit:
     def _slot(self, region: Region, address: str) -> bytes:
         named = f"{region} {_network(address)}".encode()
         return hashlib.blake2b(named, key=self._secret, digest_size=16).digest()
+
+
+class FileStreams:
+    """Counts open streams of files, so that neither one URL nor one client takes all that a region gives to files."""
+
+    def __init__(self) -> None:
+        self._open: Counter[tuple[Region, str, str]] = Counter()
+
+    @property
+    def open(self) -> int:
+        """Entries that are kept: a file and an address for each stream."""
+        return len(self._open)
+
+    @contextmanager
+    def held(self, region: Region, file_token: str, address: str) -> Iterator[None]:
+        """Holds a stream while the block lasts.
+
+        Raises:
+            BabySeaError: SERVICE_UNAVAILABLE, the file or the address has as many as it may.
+        """
+        places = {(region, "file", file_token): PER_FILE}
+        if address:
+            places[region, "address", _network(address)] = PER_ADDRESS
+        if any(self._open[place] >= most for place, most in places.items() if place in self._open):
+            raise BabySeaError(
+                error_reason_pb2.ERROR_REASON_SERVICE_UNAVAILABLE, details={"retry_after_seconds": "1"}
+            )
+        self._open.update(places.keys())
+        try:
+            yield
+        finally:
+            for place in places:
+                self._open[place] -= 1
+                if not self._open[place]:
+                    del self._open[place]
 
 
 def _network(address: str) -> str:

@@ -17,6 +17,8 @@ from kit.settings import Region
 
 _BACKLOG = 2048
 _KEEP_ALIVE_SECONDS = 75
+_STALLED_SECONDS = 30
+"""The kernel ends a connection whose client has taken nothing that was sent for so long; closing it would wait for that."""
 
 
 class GatewayStartError(Exception):
@@ -103,6 +105,9 @@ def _bind_one(region: Region, address: str, *, loopback_only: bool) -> socket.so
         raise GatewayStartError(f"Embedded mode listens on loopback only; {region} asks for {address}.")
     bound = socket.socket(socket.AF_INET if ip.version == 4 else socket.AF_INET6, socket.SOCK_STREAM)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if hasattr(socket, "TCP_USER_TIMEOUT"):
+        # Connections inherit it. Other systems than Linux do not have it.
+        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, _STALLED_SECONDS * 1000)
     try:
         bound.bind((host, number))
         bound.listen(_BACKLOG)

@@ -21,7 +21,8 @@ class Settings(BaseSettings):
     # Where we are
     region: Region = Field("us", description="Region that this process serves: us, eu or jp.")
     mode: Literal["embedded", "production"] = Field(
-        "embedded", description="embedded binds to loopback only; production refuses plaintext hops."
+        "embedded",
+        description="embedded binds to loopback only and calls no real provider; production refuses plaintext hops.",
     )
     data_dir: Path = Field(Path(".babysea"), description="Folder of everything that embedded mode keeps.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(
@@ -68,7 +69,11 @@ class Settings(BaseSettings):
     grpc_listen: str = Field("127.0.0.1:0", description="Address on which the regional server listens.")
     services: str = Field("all", description="Services to serve, joined by commas, or all.")
     reflection: bool = Field(True, description="Whether gRPC reflection is served.")
-    max_concurrent_rpcs: int = Field(500, ge=1, description="Calls in progress per process; more are shed.")
+    max_concurrent_rpcs: int = Field(
+        500,
+        ge=1,
+        description="Calls in progress per process; more are shed. At most a fifth of them are streams of files.",
+    )
     drain_seconds: float = Field(10.0, ge=0, description="Time given to calls in progress when stopping.")
     bcrypt_cost: int = Field(10, ge=4, le=14, description="bcrypt cost of new API keys.")
     argon2_memory_kib: int = Field(
@@ -81,7 +86,8 @@ class Settings(BaseSettings):
         "where they are needed, client_secret_file and scopes.",
     )
     api_base_url: str = Field(
-        "http://127.0.0.1:8080", description="Public base URL of this region's API; file URLs begin with it."
+        "http://127.0.0.1:8080",
+        description="Public base URL of this region's API; file URLs begin with it. Production wants https.",
     )
     catalog_dir: Path | None = Field(
         None, description="Folder with catalog files that replace the built-in ones of the same name."

@@ -17,7 +17,8 @@ image or for one second of video, as customers pay them; one credit is one dolla
 """
 _MARKS = """\
 *doc* is the provider's own documentation, *sdk* its official SDK, *assumed* what a real account may correct. A provider's
-processing region is "global" where it does not say where it computes; none of them guarantees residency in writing.
+processing region is "global" where it does not say where it computes; none of them guarantees residency in writing. So no
+generation of an account with strict residency is admitted (BSE3004) until a provider does, and the catalog says so.
 """
 
 

@@ -177,7 +177,7 @@ def run_migrate(asked: argparse.Namespace) -> int:
         settings.admin_database_url.get_secret_value(),
         settings.vault_database_url.get_secret_value(),
     )
-    _refuse_plaintext(settings)
+    _refuse_transport(settings)
     check_url("BABYSEA_ADMIN_DATABASE_URL", admin)
     check_url("BABYSEA_VAULT_DATABASE_URL", vault)
     if asked.create_databases:
@@ -209,7 +209,7 @@ def _check(settings: Settings, names: Sequence[str]) -> None:
     """Ends with one sentence when a setting is missing or a database cannot be reached."""
     from cli.database import check_url, reach
 
-    _refuse_plaintext(settings)
+    _refuse_transport(settings)
     urls: dict[str, str] = {}
     for name in names:
         variable = f"BABYSEA_{name.upper()}"
@@ -224,13 +224,14 @@ def _check(settings: Settings, names: Sequence[str]) -> None:
     reach(urls)
 
 
-def _refuse_plaintext(settings: Settings) -> None:
-    """Ends with one sentence before anything is sent over a plaintext hop of production."""
+def _refuse_transport(settings: Settings) -> None:
+    """Ends with one sentence before anything is sent over a plaintext hop of production, or to a provider outside of it."""
     from server.runtime.errors import StartError
-    from server.runtime.transport import refuse_plaintext
+    from server.runtime.transport import refuse_plaintext, refuse_real_providers
 
     try:
         refuse_plaintext(settings)
+        refuse_real_providers(settings)
     except StartError as error:
         raise CliError(str(error), Exit.USAGE) from error
 

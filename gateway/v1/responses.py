@@ -233,7 +233,9 @@ class DecisionEntry(TypedDict):
 
     at: str | None
     entry: Literal["decision"]
-    decision: Literal["order_planned", "provider_chosen", "failed_over", "cancel_sent", "postponed"]
+    decision: Literal[
+        "order_planned", "provider_chosen", "failed_over", "cancel_sent", "postponed", "excluded"
+    ]
     providers: list[str]
     cause_code: NotRequired[str]
 

@@ -82,6 +82,13 @@ class ProviderInfo:
     sources: Mapping[str, str]
     """Fact by key: "doc", "sdk" or "assumed"."""
 
+    def keeps_in(self, region: Region) -> bool:
+        """Whether the provider promises to process requests of a region inside of it: what strict residency asks for.
+
+        Its processing region must be that very word: "eu-west" may well lie in eu, but nobody has said so here.
+        """
+        return self.residency_guaranteed and self.processing_region.get(region) == region
+
 
 @dataclass(frozen=True, slots=True)
 class FieldMap:

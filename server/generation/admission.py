@@ -19,6 +19,7 @@ from babysea.generation.v1 import generation_pb2, generation_service_pb2
 from kit.clock import Clock
 from kit.errors import BabySeaError, invalid
 from kit.ids import derived_uuid7, uuid7
+from kit.settings import Region
 from kit.telemetry import GENERATION_ATTRIBUTE, span, traceparent
 from server.catalog import Catalog, Model
 from server.generation import store
@@ -27,7 +28,7 @@ from server.generation.reading import Reading, Record
 from server.generation.records import REQUEST_PURPOSE, Records
 from server.generation.request import GenerationRequest, check_deadline, normalise
 from server.providers.serving import served_by_none
-from server.routing.planning import plan_order
+from server.routing.planning import plan_order, resident_order
 from server.runtime.combiner import Combiner
 from server.runtime.database_errors import is_locked, rolled_back, safe_error
 from server.runtime.encryption import Envelope
@@ -36,6 +37,7 @@ from server.runtime.identity import KeyHolder
 _REFUSALS = {
     "insufficient": error_reason_pb2.ERROR_REASON_INSUFFICIENT_CREDITS,
     "concurrency_limit": error_reason_pb2.ERROR_REASON_CONCURRENCY_LIMIT_EXCEEDED,
+    "residency_unsatisfiable": error_reason_pb2.ERROR_REASON_RESIDENCY_UNSATISFIABLE,
     "frozen": error_reason_pb2.ERROR_REASON_ACCOUNT_RESTRICTED,
     "key_inactive": error_reason_pb2.ERROR_REASON_AUTHENTICATION_FAILED,
     "no_account": error_reason_pb2.ERROR_REASON_ACCOUNT_NOT_FOUND,
@@ -67,6 +69,7 @@ class AdmissionDesk:
         combiner: Combiner[store.Admission, store.Verdict],
         reading: Reading,
         clock: Clock,
+        region: Region,
         *,
         allow_private_inputs: bool = False,
     ) -> None:
@@ -76,6 +79,7 @@ class AdmissionDesk:
         self._combiner = combiner
         self._reading = reading
         self._clock = clock
+        self._region = region
 
     async def admit(
         self, holder: KeyHolder, message: generation_service_pb2.CreateGenerationRequest
@@ -83,8 +87,8 @@ class AdmissionDesk:
         """Admits a request, or answers a repeated one from its record.
 
         Raises:
-            BabySeaError: the request is malformed, not affordable, over a limit, or its Idempotency-Key was used
-                otherwise. Nothing was written and nothing was charged.
+            BabySeaError: the request is malformed, not affordable, over a limit, not to be had in the account's
+                region although it must be, or its Idempotency-Key was used otherwise. Nothing was written and nothing was charged.
         """
         seed = _seed(message.request_id)
         request = normalise(self._catalog, message, allow_private=self._allow_private_inputs)
@@ -92,6 +96,8 @@ class AdmissionDesk:
         deadline_seconds = check_deadline(model, message)
         plan = plan_order(model, message.provider_order)
         _refuse_unserved(model, plan.providers, request)
+        # The account's setting is read where the money is held, so both orders go there.
+        resident = resident_order(self._catalog, model, self._region, plan.providers, request)
         generation_id = derived_uuid7(seed, b"generation", holder.account_id.bytes)
         now = self._clock.now()
         card = model.card_at(now)
@@ -115,10 +121,12 @@ class AdmissionDesk:
                     holder.account_id, REQUEST_PURPOSE, generation_id, canonical
                 ),
                 trace=traceparent(),
+                resident_order=",".join(resident),
             )
             verdict = await self._decide(item)
         if verdict.word == "held":
-            return Admitted(_pending(request, item, verdict, plan.providers), replayed=False)
+            providers = resident if verdict.strict else plan.providers
+            return Admitted(_pending(request, item, verdict, providers), replayed=False)
         if verdict.generation_id is not None and (
             verdict.word == "replayed" or verdict.word.startswith("already_")
         ):

@@ -27,6 +27,10 @@ from server.runtime.database_errors import is_locked
 from server.runtime.dependencies import Dependencies
 from server.runtime.errors import StartError
 from server.runtime.fault_points import Point, reach
+from server.runtime.transport import file_url_base
+
+_FILE_SHARE = 5
+"""One of so many calls that a process takes at a time may be a stream of a file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +65,7 @@ def generation_parts(shared: Dependencies) -> GenerationParts:
             combiner,
             reading,
             shared.clock,
+            shared.settings.region,
             allow_private_inputs=shared.settings.input_allow_private,
         ),
         reading,
@@ -107,8 +112,9 @@ def callback_parts(shared: Dependencies) -> CallbackParts:
 def file_servicer(shared: Dependencies) -> FileServicer:
     """The file service."""
     outputs = OutputStore(shared.settings.storage_url, shared.settings.data_dir)
-    return FileServicer(shared.databases.app, outputs, _signer(shared), shared.clock)
+    most = max(1, shared.settings.max_concurrent_rpcs // _FILE_SHARE)
+    return FileServicer(shared.databases.app, outputs, _signer(shared), shared.clock, most=most)
 
 
 def _signer(shared: Dependencies) -> FileSigner:
-    return FileSigner(shared.envelope.master, shared.settings.api_base_url)
+    return FileSigner(shared.envelope.master, file_url_base(shared.settings))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -17,23 +18,38 @@ from server.generation.storage import OutputStore, StorageError
 from server.runtime.context import RpcContext
 
 _FACTS_ONLY = -1
+_RETRY_AFTER_SECONDS = "1"
 
 
 class FileServicer(generation_service_pb2_grpc.FileServiceServicer):
-    """Serves babysea.generation.v1.FileService to the gateway."""
+    """Serves babysea.generation.v1.FileService to the gateway.
 
-    def __init__(self, app: AsyncEngine, outputs: OutputStore, signer: FileSigner, clock: Clock) -> None:
+    Args:
+        app: finds files.
+        outputs: holds them.
+        signer: knows our URLs.
+        clock: tells which of them have expired.
+        most: streams of bytes at a time. A reader decides how long one lasts and needs no key for it, so together they
+            must never take the calls that everybody else needs.
+    """
+
+    def __init__(
+        self, app: AsyncEngine, outputs: OutputStore, signer: FileSigner, clock: Clock, *, most: int
+    ) -> None:
         self._app = app
         self._outputs = outputs
         self._signer = signer
         self._clock = clock
+        self._most = most
+        self._open = 0
 
     async def ReadFile(  # noqa: N802
         self, request: pb.ReadFileRequest, context: RpcContext
     ) -> AsyncIterator[pb.ReadFileResponse]:
         """Streams a file: its facts, then the wanted bytes.
 
-        A wrong signature, an expired URL and a missing file give the same NOT_FOUND.
+        A wrong signature, an expired URL and a missing file give the same NOT_FOUND. While too many streams are open, it
+        is refused at once.
         """
         place = self._signer.file_of(
             request.file_token, request.expires, request.signature, self._clock.now()
@@ -51,14 +67,29 @@ class FileServicer(generation_service_pb2_grpc.FileServiceServicer):
             length=length,
             file_name=f"{place[0]}-{place[1]}.{extension}",
         )
-        yield pb.ReadFileResponse(facts=facts)
         if length == 0 or request.length == _FACTS_ONLY:
+            yield pb.ReadFileResponse(facts=facts)
             return
+        with self._stream():
+            yield pb.ReadFileResponse(facts=facts)
+            try:
+                async for chunk in self._outputs.read(row.storage_key, offset, length):
+                    yield pb.ReadFileResponse(chunk=chunk)
+            except StorageError:
+                raise BabySeaError(error_reason_pb2.ERROR_REASON_SERVICE_UNAVAILABLE) from None
+
+    @contextmanager
+    def _stream(self) -> Iterator[None]:
+        if self._open >= self._most:
+            raise BabySeaError(
+                error_reason_pb2.ERROR_REASON_SERVICE_UNAVAILABLE,
+                details={"retry_after_seconds": _RETRY_AFTER_SECONDS},
+            )
+        self._open += 1
         try:
-            async for chunk in self._outputs.read(row.storage_key, offset, length):
-                yield pb.ReadFileResponse(chunk=chunk)
-        except StorageError:
-            raise BabySeaError(error_reason_pb2.ERROR_REASON_SERVICE_UNAVAILABLE) from None
+            yield
+        finally:
+            self._open -= 1
 
 
 def _span(request: pb.ReadFileRequest, size: int) -> tuple[int, int]:

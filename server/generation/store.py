@@ -16,11 +16,11 @@ from server.runtime.database import statement
 
 _ADMIT = text(
     """
-    select word, generation_id, available, decided_at
+    select word, generation_id, available, decided_at, strict
       from generation.admit_many(cast(:account as uuid[]), cast(:id as uuid[]), cast(:api_key as uuid[]), cast(:key as bytea[]),
         cast(:fingerprint as bytea[]), cast(:amount as bigint[]), cast(:rate_card as text[]), cast(:deadline as timestamptz[]),
         cast(:plan as text[]), cast(:model as text[]), cast(:media as text[]), cast(:provider_order as text[]),
-        cast(:prediction as uuid[]), cast(:request as bytea[]), cast(:trace as text[]))
+        cast(:prediction as uuid[]), cast(:request as bytea[]), cast(:trace as text[]), cast(:resident_order as text[]))
     """
 )
 _CANCEL = text(
@@ -108,6 +108,8 @@ class Admission:
     prediction: UUID
     request: bytes
     trace: str
+    resident_order: str = ""
+    """What is left of the order under strict residency; empty when nobody is, and then a strict account is refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,8 @@ class Verdict:
     generation_id: UUID | None
     available: int | None
     decided_at: datetime
+    strict: bool
+    """Whether the account's residency was strict, and the order with it."""
 
 
 async def admit_many(engine: AsyncEngine, items: Sequence[Admission]) -> list[Verdict]:
@@ -127,7 +131,9 @@ async def admit_many(engine: AsyncEngine, items: Sequence[Admission]) -> list[Ve
     }
     async with engine.connect() as connection:
         rows = await connection.execute(_ADMIT, values)
-        return [Verdict(row.word, row.generation_id, row.available, row.decided_at) for row in rows]
+        return [
+            Verdict(row.word, row.generation_id, row.available, row.decided_at, row.strict) for row in rows
+        ]
 
 
 async def cancel(engine: AsyncEngine, account_id: UUID, generation_id: UUID) -> tuple[str, bool]:

@@ -26,6 +26,12 @@ _STATES = {
 }
 """Events that are changes of the generation's state; the others repeat what the attempts say."""
 
+_DECISIONS = {
+    "provider.excluded": timeline_pb2.DECISION_KIND_EXCLUDED,
+    "provider.postponed": timeline_pb2.DECISION_KIND_POSTPONED,
+}
+"""Events that are decisions about one provider."""
+
 # What comes first of things that one transaction wrote with one time.
 _FIRST, _DECIDED, _STATE, _ATTEMPT, _LAST = range(5)
 
@@ -59,11 +65,10 @@ def _states(row: Row[Any], events: Iterable[Row[Any]]) -> Iterator[_Placed]:
         kind=timeline_pb2.DECISION_KIND_ORDER_PLANNED, providers=list(row.provider_order)
     )
     for event in events:
-        if event.type == "provider.postponed":
-            put_off = timeline_pb2.Decision(
-                kind=timeline_pb2.DECISION_KIND_POSTPONED, providers=[event.provider or ""]
-            )
-            yield _placed(event.occurred_at, _DECIDED, 0, decision=put_off)
+        kind = _DECISIONS.get(event.type)
+        if kind is not None:
+            decided = timeline_pb2.Decision(kind=kind, providers=[event.provider or ""])
+            yield _placed(event.occurred_at, _DECIDED, 0, decision=decided)
         state = _STATES.get(event.type)
         if state is None:
             continue

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from babysea.routing.v1 import routing_service_pb2
 from kit.errors import invalid
-from server.catalog.types import Model
+from kit.settings import Region
+from server.catalog.types import Catalog, Model
+from server.generation.request import GenerationRequest
+from server.providers.serving import served_by_none
 
 FASTEST = "fastest"
 
@@ -37,6 +41,17 @@ def plan_order(model: Model, provider_order: str) -> OrderPlan:
     if len(set(named)) != len(named):
         raise invalid("provider_order", _sentence(model, "names a provider twice"))
     return OrderPlan(named, routing_service_pb2.ORDER_SOURCE_EXPLICIT)
+
+
+def resident_order(
+    catalog: Catalog, model: Model, region: Region, providers: Sequence[str], request: GenerationRequest
+) -> tuple[str, ...]:
+    """What is left of an order for an account whose residency is strict, in the same order.
+
+    Empty when nobody promises to process the request in `region`, or none of those can serve it.
+    """
+    left = tuple(name for name in providers if catalog.provider(name).keeps_in(region))
+    return left if served_by_none(model, left, request) is None else ()
 
 
 def _sentence(model: Model, problem: str) -> str:

@@ -16,7 +16,7 @@ from server.runtime.database import Databases, open_databases
 from server.runtime.encryption import Envelope, MasterKey
 from server.runtime.errors import StartError
 from server.runtime.rate_limit import AccountLimits
-from server.runtime.transport import refuse_plaintext
+from server.runtime.transport import refuse_plaintext, refuse_real_providers
 
 _URLS = ("database_url", "admitter_database_url", "worker_database_url", "vault_database_url")
 
@@ -56,6 +56,7 @@ def open_dependencies(settings: Settings, clock: Clock | None = None) -> Depende
         StartError: a setting is missing or cannot be used; the message says which and what to do.
     """
     refuse_plaintext(settings)
+    refuse_real_providers(settings)
     if settings.mode == "production" and settings.input_allow_private:
         raise StartError(
             "Production mode fetches no input file from inside of the network; empty BABYSEA_INPUT_ALLOW_PRIVATE."

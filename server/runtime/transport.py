@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterator
 from urllib.parse import parse_qs, urlsplit
 
@@ -26,6 +27,17 @@ _OUTSIDE = (
     "callback_base_url",
     "otlp_endpoint",
 )
+_PROVIDERS = (
+    ("alibaba_base_url", "alibaba_key"),
+    ("bfl_base_url", "bfl_key"),
+    ("byteplus_base_url", "byteplus_key"),
+    ("cloudflare_base_url", "cloudflare_token"),
+    ("fal_base_url", "fal_key"),
+    ("openai_base_url", "openai_key"),
+    ("replicate_base_url", "replicate_token"),
+    ("runway_base_url", "runway_key"),
+)
+"""Where each provider is called, and with what; an empty URL is the provider's own."""
 _VALKEY_SCHEMES = ("rediss", "valkeys")
 _SMTP_SCHEMES = ("smtp", "smtps")
 """smtp:// is one of them because production insists on STARTTLS there."""
@@ -80,6 +92,46 @@ def refuse_plaintext(settings: Settings) -> None:
     if settings.mode == "production":
         for sentence in _plaintext_hops(settings):
             raise StartError(sentence)
+
+
+def refuse_real_providers(settings: Settings) -> None:
+    """Checks that embedded mode, in which outputs may come from private addresses, calls nobody outside of this machine.
+
+    Raises:
+        StartError: a credential would go to a real provider; one sentence without it.
+    """
+    if settings.mode == "production":
+        return
+    for base_url, credential in _PROVIDERS:
+        if getattr(settings, credential).get_secret_value() and not _on_this_machine(
+            getattr(settings, base_url)
+        ):
+            raise StartError(
+                f"Embedded mode calls providers on this machine only; set BABYSEA_MODE=production to use "
+                f"BABYSEA_{credential.upper()}, or let BABYSEA_{base_url.upper()} lead to the sandbox."
+            )
+
+
+def file_url_base(settings: Settings) -> str:
+    """The public URL with which signed file URLs begin.
+
+    Raises:
+        StartError: production would hand them out as plaintext.
+    """
+    base = settings.api_base_url
+    if settings.mode == "production" and not base.lower().startswith("https://"):
+        raise StartError(
+            "Production mode signs no file URLs without TLS; use https:// in BABYSEA_API_BASE_URL."
+        )
+    return base
+
+
+def _on_this_machine(url: str) -> bool:
+    try:
+        host = urlsplit(url).hostname or ""
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _plaintext_hops(settings: Settings) -> Iterator[str]:

@@ -56,7 +56,10 @@ class UpdateSettings(Body):
 
     residency: Annotated[
         Literal["strict", "best_effort"] | None,
-        Field(description='"strict" runs generations only at providers in the account\'s region.'),
+        Field(
+            description='"strict" runs generations only at providers that guarantee to process in the account\'s region, '
+            'and refuses them (BSE3004) where there is none; "best_effort" runs them at any provider of the order.'
+        ),
     ] = None
 
 

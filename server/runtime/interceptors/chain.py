@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Awaitable, Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -183,5 +183,10 @@ async def _stream(behavior: Any, call: Call) -> None:
         # A handler that writes to the context itself, as the health service does.
         await outcome
         return
-    async for message in outcome:
-        await call.context.write(message)
+    try:
+        async for message in outcome:
+            await call.context.write(message)
+    finally:
+        # A client that leaves ends this between two messages; what the handler holds must not wait for the collector.
+        if isinstance(outcome, AsyncGenerator):
+            await outcome.aclose()

@@ -63,6 +63,8 @@ class Region:
     replayed: bool = False
     bytes_sent: int = 0
     files_cancelled: int = 0
+    files_open: int = 0
+    """Streams of files that have not ended."""
 
     def requests(self, method: str) -> list[Any]:
         """The messages that a method received."""
@@ -365,6 +367,7 @@ class Files(generation_service_pb2_grpc.FileServiceServicer):
         yield generation.ReadFileResponse(facts=facts)
         if request.length == -1:
             return
+        self.region.files_open += 1
         try:
             for start in range(offset, offset + length, 10_000):
                 chunk = PICTURE[start : min(start + 10_000, offset + length)]
@@ -375,6 +378,8 @@ class Files(generation_service_pb2_grpc.FileServiceServicer):
         except asyncio.CancelledError:
             self.region.files_cancelled += 1
             raise
+        finally:
+            self.region.files_open -= 1
 
 
 class Callbacks(callback_service_pb2_grpc.CallbackServiceServicer):

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import socket
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +15,10 @@ import httpx
 import pytest
 
 from babysea.common.v1 import error_reason_pb2
-from tests.contract.gateway.conftest import World
+from gateway import file_reply, listeners
+from gateway.limits import PER_FILE
+from tests.contract.gateway import fake_region
+from tests.contract.gateway.conftest import World, running
 from tests.contract.gateway.fake_region import FILE_TOKEN, PICTURE, SIGNATURE, failing
 
 SIZE = len(PICTURE)
@@ -165,3 +171,85 @@ async def test_the_region_stops_sending_when_the_client_leaves(world: World) -> 
     async with asyncio.timeout(5):
         while not world.us.files_cancelled:
             await asyncio.sleep(0.01)
+
+
+@contextmanager
+def stuck(world: World, count: int, url: str = URL) -> Iterator[list[socket.socket]]:
+    """Readers that ask for a file and read nothing of it."""
+    host, port = world.urls["us"].removeprefix("http://").split(":")
+    readers = []
+    try:
+        for _ in range(count):
+            reader = socket.socket()
+            reader.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            reader.connect((host, int(port)))
+            reader.sendall(f"GET {url} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+            readers.append(reader)
+        yield readers
+    finally:
+        for reader in readers:
+            reader.close()
+
+
+def has_ended(reader: socket.socket) -> bool:
+    """Whether the other side has ended a connection; it may have said so to nobody, so it is spoken to."""
+    try:
+        reader.send(b"x")
+    except ConnectionError:
+        return True
+    return False
+
+
+async def until(fact: Callable[[], bool], seconds: float = 10) -> None:
+    """Waits until something is so."""
+    async with asyncio.timeout(seconds):
+        while not fact():
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+def large(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file that no buffer on its way holds."""
+    monkeypatch.setattr(fake_region, "PICTURE", PICTURE * 200)
+
+
+@pytest.mark.usefixtures("large")
+async def test_a_reader_that_takes_nothing_is_given_up_and_its_connection_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_reply, "SEND_SECONDS", 0.5)
+    monkeypatch.setattr(listeners, "_STALLED_SECONDS", 2)
+    async with running(tmp_path) as world:
+        with stuck(world, 3) as readers:
+            await until(lambda: world.us.files_open == 3)
+            await until(lambda: world.us.files_open == 0)
+            await until(lambda: all(has_ended(reader) for reader in readers))
+
+
+@pytest.mark.usefixtures("large")
+async def test_a_slow_reader_that_goes_on_reading_gets_the_whole_file(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(file_reply, "SEND_SECONDS", 1.0)
+    taken = 0
+    async with world.client.stream("GET", URL) as reply:
+        async for part in reply.aiter_raw(1 << 20):
+            taken += len(part)
+            await asyncio.sleep(0.15)
+    assert taken == SIZE * 200
+
+
+@pytest.mark.usefixtures("large")
+async def test_one_url_holds_a_few_streams_and_everything_else_goes_on(world: World) -> None:
+    with stuck(world, PER_FILE):
+        await until(lambda: world.us.files_open == PER_FILE)
+        begun = time.perf_counter()
+        refused = await world.client.get(URL)
+        assert time.perf_counter() - begun < 1
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "BSE5002")
+        assert refused.json()["error"]["retryable"] is True
+        assert refused.headers["retry-after"] == "1"
+        assert (await world.client.get(f"/files/other?expires={EXPIRES}&signature=good")).status_code == 404
+        assert (await world.create()).status_code == 200
+    await until(lambda: world.us.files_open == 0)
+    assert (await world.client.get(URL, headers={"range": "bytes=0-9"})).status_code == 206

@@ -17,7 +17,7 @@ from tests.support.region import TestRegion
 DEADLINE = datetime(2100, 1, 1, tzinfo=UTC)
 ADMIT = (
     "select word, generation_id, available from generation.admit_many($1::uuid[], $2::uuid[], $3::uuid[], $4::bytea[], $5::bytea[],"
-    " $6::bigint[], $7::text[], $8::timestamptz[], $9::text[], $10::text[], $11::text[], $12::text[], $13::uuid[], $14::bytea[], $15::text[])"
+    " $6::bigint[], $7::text[], $8::timestamptz[], $9::text[], $10::text[], $11::text[], $12::text[], $13::uuid[], $14::bytea[], $15::text[], $16::text[])"
 )
 SETTLE = (
     "select generation_id, word from generation.settle_many($1::uuid[], $2::bigint[], $3::text[], $4::bigint[], $5::uuid[], $6::bigint[],"
@@ -41,6 +41,8 @@ class Ask:
     key: bytes | None = None
     api_key: UUID | None = None
     fingerprint: bytes = b"same"
+    resident: str | None = "fal"
+    """What is left of the order under strict residency."""
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,7 @@ async def admit(connection: asyncpg.Connection, *asks: Ask) -> list[tuple[str, U
         [uuid7() for _ in asks],
         [b"sealed"] * n,
         ["00-trace"] * n,
+        [ask.resident for ask in asks],
     )
     return [tuple(row) for row in rows]
 

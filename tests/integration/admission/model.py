@@ -20,6 +20,7 @@ class Account:
     limit: int
     frozen: bool = False
     credit_line: int = 0
+    strict: bool = False
     held: int = 0
     open_holds: int = 0
     version: int = 0
@@ -93,6 +94,8 @@ class Model:
             return "bad_amount"
         if account.frozen:
             return "frozen"
+        if account.strict and not ask.resident:
+            return "residency_unsatisfiable"
         if account.open_holds >= account.limit:
             return "concurrency_limit"
         if account.available - ask.amount < -account.credit_line:

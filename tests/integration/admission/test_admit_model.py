@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -41,7 +42,7 @@ class Play:
 
     async def prepare(self, region: TestRegion, superuser: asyncpg.Connection) -> None:
         """Accounts of every sort, with usable and useless API keys."""
-        for n in range(5):
+        for n in range(6):
             credit, limit, frozen, line = (
                 self.random.randrange(1, 60_000),
                 self.random.choice([3, 40, 10**6]),
@@ -50,10 +51,14 @@ class Play:
             )
             account = await region.new_account(credit=credit, in_flight=limit)
             await superuser.execute(
-                "update ledger.account set frozen = $2, credit_line = $3 where id = $1", account, frozen, line
+                "update ledger.account set frozen = $2, credit_line = $3, residency = $4 where id = $1",
+                account,
+                frozen,
+                line,
+                "strict" if n == 5 else "best_effort",
             )
             self.accounts.append(account)
-            self.model.accounts[account] = Account(credit, limit, frozen, line, version=1)
+            self.model.accounts[account] = Account(credit, limit, frozen, line, strict=n == 5, version=1)
             for revoked in (False, True):
                 key = uuid4()
                 await superuser.execute(
@@ -84,11 +89,7 @@ class Play:
         chance = dice.random()
         if before and chance < 0.1:
             copy = dice.choice(before)
-            return (
-                copy
-                if copy.key is None
-                else Ask(copy.account, copy.amount, uuid4(), copy.key, copy.api_key, copy.fingerprint)
-            )
+            return copy if copy.key is None else replace(copy, id=uuid4())
         if self.asked and chance < 0.2:
             return dice.choice(self.asked)
         account = uuid4() if chance > 0.98 else dice.choice(self.accounts)
@@ -98,7 +99,8 @@ class Play:
         # Requests under one key are mostly the same, as from a customer who retries.
         fingerprint = mark(key, dice.random() < 0.9) if key else mark(amount)
         used = dice.choice(self.asked).id if self.asked and dice.random() < 0.03 else uuid4()
-        return Ask(account, amount, used, key, api_key, fingerprint)
+        resident = dice.choice(["fal", "replicate,fal", "", None])
+        return Ask(account, amount, used, key, api_key, fingerprint, resident)
 
     async def interlude(
         self, admitter: asyncpg.Connection, worker: asyncpg.Connection, superuser: asyncpg.Connection

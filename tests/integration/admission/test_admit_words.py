@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
 
-from tests.integration.admission.calling import Ask, admit, cancel, fact, words, written
+from tests.integration.admission.calling import (
+    Ask,
+    admit,
+    assert_events_are_whole,
+    cancel,
+    event_versions,
+    fact,
+    words,
+    written,
+)
 from tests.support.chain import assert_money_is_clean
 from tests.support.region import TestRegion
 
@@ -40,7 +50,9 @@ async def test_a_refusal_writes_nothing_and_is_not_remembered(
     revoked = await api_key(superuser, account, revoked_at=PAST)
     expired = await api_key(superuser, account, expires_at=PAST)
     foreign = await api_key(superuser, full)
-    accounts = (account, full, frozen)
+    strict = await region.new_account(credit=100)
+    await superuser.execute("update ledger.account set residency = 'strict' where id = $1", strict)
+    accounts = (account, full, frozen, strict)
     before = [await written(region, one) for one in accounts]
     nobody = uuid4()
     refused = {
@@ -59,6 +71,8 @@ async def test_a_refusal_writes_nothing_and_is_not_remembered(
         Ask(full, 1, key=b"m"): "concurrency_limit",
         Ask(frozen, 1, key=b"n"): "frozen",
         Ask(nobody, 1, key=b"o"): "no_account",
+        Ask(strict, 1, key=b"p", resident=""): "residency_unsatisfiable",
+        Ask(strict, 1, key=b"q", resident=None): "residency_unsatisfiable",
     }
     assert await words(admitter, *refused) == list(refused.values())
     for ask, word in refused.items():
@@ -263,3 +277,58 @@ async def test_a_large_batch_over_many_accounts_is_decided_item_by_item(
     answers = await words(admitter, *asks)
     assert answers == ["held"] * 100 + ["insufficient"] * 100
     await assert_money_is_clean(region)
+
+
+async def test_a_strict_account_keeps_what_conforms_of_each_order_and_an_event_names_the_rest(
+    region: TestRegion, admitter: asyncpg.Connection, superuser: asyncpg.Connection
+) -> None:
+    strict, free = await region.new_account(credit=100), await region.new_account(credit=100)
+    await superuser.execute("update ledger.account set residency = 'strict' where id = $1", strict)
+    asks = [
+        Ask(strict, resident="fal"),
+        Ask(free, resident="fal"),
+        Ask(strict, resident=""),
+        Ask(strict, resident="replicate,fal"),
+        Ask(free, resident=None),
+    ]
+    words_ = ["held", "held", "residency_unsatisfiable", "held", "held"]
+    assert await words(admitter, *asks) == words_
+    seen = []
+    for ask in asks:
+        order = await fact(region, "select provider_order from generation.generation where id = $1", ask.id)
+        seen.append((order, await event_versions(region, ask.id)))
+    accepted = (1, "generation.accepted")
+    both = ["replicate", "fal"]
+    assert seen == [
+        (["fal"], [accepted, (2, "provider.excluded")]),
+        (both, [accepted]),
+        (None, []),
+        (both, [accepted]),
+        (both, [accepted]),
+    ]
+    query = "select provider from events.event where aggregate_id = $1 and type = 'provider.excluded'"
+    assert await fact(region, query, asks[0].id) == "replicate"
+    await assert_events_are_whole(region)
+    await assert_money_is_clean(region)
+
+
+async def test_an_admission_that_waits_for_a_change_to_strict_follows_it(
+    region: TestRegion, admitter: asyncpg.Connection, superuser: asyncpg.Connection
+) -> None:
+    account = await region.new_account(credit=100)
+    change = superuser.transaction()
+    await change.start()
+    await superuser.execute("update ledger.account set residency = 'strict' where id = $1", account)
+    waiting = asyncio.create_task(words(admitter, Ask(account, resident=""), Ask(account, resident="fal")))
+    watcher = await region.connect()
+    try:
+        query = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and query like '%admit_many%'"
+        async with asyncio.timeout(5):
+            while not await watcher.fetchval(query):
+                await asyncio.sleep(0.01)
+    finally:
+        await watcher.close()
+    await change.commit()
+    assert await waiting == ["residency_unsatisfiable", "held"]
+    order = "select array_agg(provider_order) from generation.generation where account_id = $1"
+    assert await fact(region, order, account) == [["fal"]]

@@ -121,3 +121,21 @@ async def test_a_gateways_files_that_do_not_fit_end_in_one_sentence(tmp_path: Pa
     with pytest.raises(GatewayStartError, match=r"^BABYSEA_GATEWAY_TLS_\*: [^\n]+\.$"):
         async with serving(settings):
             pass
+
+
+async def test_production_serves_no_files_whose_urls_would_be_plaintext(
+    database: TestDatabase, tmp_path: Path
+) -> None:
+    authority = Authority(tmp_path)
+    async with tls_before(database.cluster.port, authority.server(name="database")) as port:
+        urls = _over_tls(database, port, authority)
+        for service in ("generation", "files"):
+            changes = {
+                "mode": "production",
+                "services": service,
+                "api_base_url": "http://api.example",
+                **urls,
+            }
+            with pytest.raises(StartError, match="BABYSEA_API_BASE_URL"):
+                async with serve(settings_for(database, **changes)):
+                    pass

@@ -27,7 +27,9 @@ class Settings(_message.Message):
     RESIDENCY_FIELD_NUMBER: _builtins.int
     STANDING_FIELD_NUMBER: _builtins.int
     residency: _builtins.str
-    """"strict": generations run only at providers in the account's region; "best_effort": elsewhere where there is none."""
+    """"strict": generations run only at providers that guarantee to process in the account's region, and are refused where
+    there is none; "best_effort": at any provider of the order.
+    """
     standing: _builtins.str
     """"active", "restricted" or "frozen"; not the account's to change."""
     def __init__(

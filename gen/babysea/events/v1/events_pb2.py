@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x62\x61\x62ysea/events/v1/events.proto\x12\x11\x62\x61\x62ysea.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbf\x02\n\x05\x45vent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x14\n\x0c\x61ggregate_id\x18\x03 \x01(\t\x12\x19\n\x11\x61ggregate_version\x18\x04 \x01(\x03\x12*\n\x04type\x18\x05 \x01(\x0e\x32\x1c.babysea.events.v1.EventType\x12/\n\x0boccurred_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0btraceparent\x18\x07 \x01(\t\x12\x18\n\x10model_identifier\x18\x08 \x01(\t\x12\x10\n\x08provider\x18\t \x01(\t\x12\x12\n\nerror_code\x18\n \x01(\t\x12\x15\n\ramount_micros\x18\x0b \x01(\x03\x12\x16\n\x0e\x65lapsed_millis\x18\x0c \x01(\x03*\x84\x03\n\tEventType\x12\x1a\n\x16\x45VENT_TYPE_UNSPECIFIED\x10\x00\x12\"\n\x1e\x45VENT_TYPE_GENERATION_ACCEPTED\x10\x01\x12!\n\x1d\x45VENT_TYPE_GENERATION_STARTED\x10\x02\x12#\n\x1f\x45VENT_TYPE_GENERATION_COMPLETED\x10\x03\x12 \n\x1c\x45VENT_TYPE_GENERATION_FAILED\x10\x04\x12\"\n\x1e\x45VENT_TYPE_GENERATION_CANCELED\x10\x05\x12\x1f\n\x1b\x45VENT_TYPE_ATTEMPT_RESOLVED\x10\x06\x12\x1d\n\x19\x45VENT_TYPE_CREDIT_GRANTED\x10\x07\x12!\n\x1d\x45VENT_TYPE_GENERATION_DELETED\x10\x08\x12!\n\x1d\x45VENT_TYPE_PROVIDER_POSTPONED\x10\t\x12#\n\x1f\x45VENT_TYPE_ATTEMPT_LATE_SUCCESS\x10\nb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1e\x62\x61\x62ysea/events/v1/events.proto\x12\x11\x62\x61\x62ysea.events.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbf\x02\n\x05\x45vent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x14\n\x0c\x61ggregate_id\x18\x03 \x01(\t\x12\x19\n\x11\x61ggregate_version\x18\x04 \x01(\x03\x12*\n\x04type\x18\x05 \x01(\x0e\x32\x1c.babysea.events.v1.EventType\x12/\n\x0boccurred_at\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0btraceparent\x18\x07 \x01(\t\x12\x18\n\x10model_identifier\x18\x08 \x01(\t\x12\x10\n\x08provider\x18\t \x01(\t\x12\x12\n\nerror_code\x18\n \x01(\t\x12\x15\n\ramount_micros\x18\x0b \x01(\x03\x12\x16\n\x0e\x65lapsed_millis\x18\x0c \x01(\x03*\xa6\x03\n\tEventType\x12\x1a\n\x16\x45VENT_TYPE_UNSPECIFIED\x10\x00\x12\"\n\x1e\x45VENT_TYPE_GENERATION_ACCEPTED\x10\x01\x12!\n\x1d\x45VENT_TYPE_GENERATION_STARTED\x10\x02\x12#\n\x1f\x45VENT_TYPE_GENERATION_COMPLETED\x10\x03\x12 \n\x1c\x45VENT_TYPE_GENERATION_FAILED\x10\x04\x12\"\n\x1e\x45VENT_TYPE_GENERATION_CANCELED\x10\x05\x12\x1f\n\x1b\x45VENT_TYPE_ATTEMPT_RESOLVED\x10\x06\x12\x1d\n\x19\x45VENT_TYPE_CREDIT_GRANTED\x10\x07\x12!\n\x1d\x45VENT_TYPE_GENERATION_DELETED\x10\x08\x12!\n\x1d\x45VENT_TYPE_PROVIDER_POSTPONED\x10\t\x12#\n\x1f\x45VENT_TYPE_ATTEMPT_LATE_SUCCESS\x10\n\x12 \n\x1c\x45VENT_TYPE_PROVIDER_EXCLUDED\x10\x0b\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,7 +33,7 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'babysea.events.v1.events_pb
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_EVENTTYPE']._serialized_start=409
-  _globals['_EVENTTYPE']._serialized_end=797
+  _globals['_EVENTTYPE']._serialized_end=831
   _globals['_EVENT']._serialized_start=87
   _globals['_EVENT']._serialized_end=406
 # @@protoc_insertion_point(module_scope)

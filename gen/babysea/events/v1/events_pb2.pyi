@@ -48,6 +48,8 @@ class _EventTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EventType.V
     """A provider that would have come next was put off, because it was failing."""
     EVENT_TYPE_ATTEMPT_LATE_SUCCESS: _EventType.ValueType  # 10
     """A provider finished a job after its attempt had ended; it is discarded, and its cost is the platform's."""
+    EVENT_TYPE_PROVIDER_EXCLUDED: _EventType.ValueType  # 11
+    """A provider was left out of the order, because the account's residency is strict."""
 
 class EventType(_EventType, metaclass=_EventTypeEnumTypeWrapper):
     """What happened."""
@@ -74,6 +76,8 @@ EVENT_TYPE_PROVIDER_POSTPONED: EventType.ValueType  # 9
 """A provider that would have come next was put off, because it was failing."""
 EVENT_TYPE_ATTEMPT_LATE_SUCCESS: EventType.ValueType  # 10
 """A provider finished a job after its attempt had ended; it is discarded, and its cost is the platform's."""
+EVENT_TYPE_PROVIDER_EXCLUDED: EventType.ValueType  # 11
+"""A provider was left out of the order, because the account's residency is strict."""
 Global___EventType: _TypeAlias = EventType  # noqa: Y015
 
 @_typing.final

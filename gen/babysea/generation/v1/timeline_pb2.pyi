@@ -39,6 +39,8 @@ class _DecisionKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Decision
     """The provider was told to stop."""
     DECISION_KIND_POSTPONED: _DecisionKind.ValueType  # 5
     """A provider of the order was put off, because it had been failing or had asked to be left alone."""
+    DECISION_KIND_EXCLUDED: _DecisionKind.ValueType  # 6
+    """A provider was left out of the order: the account's residency is strict, and it does not guarantee the region."""
 
 class DecisionKind(_DecisionKind, metaclass=_DecisionKindEnumTypeWrapper):
     """What was decided."""
@@ -55,6 +57,8 @@ DECISION_KIND_CANCEL_SENT: DecisionKind.ValueType  # 4
 """The provider was told to stop."""
 DECISION_KIND_POSTPONED: DecisionKind.ValueType  # 5
 """A provider of the order was put off, because it had been failing or had asked to be left alone."""
+DECISION_KIND_EXCLUDED: DecisionKind.ValueType  # 6
+"""A provider was left out of the order: the account's residency is strict, and it does not guarantee the region."""
 Global___DecisionKind: _TypeAlias = DecisionKind  # noqa: Y015
 
 @_typing.final

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
 import pytest
 
 from babysea.common.v1 import error_reason_pb2
+from babysea.generation.v1.generation_service_pb2 import CreateGenerationRequest
 from babysea.routing.v1 import routing_service_pb2 as pb
 from kit.errors import BabySeaError
+from kit.settings import Region
 from server.catalog import Catalog, load_catalog
-from server.routing.planning import plan_order
+from server.generation.request import normalise
+from server.routing.planning import plan_order, resident_order
 from server.routing.servicer import RoutingServicer
 
 BOTH, ONE = "bfl/flux-schnell", "bfl/flux-1.1-pro"
@@ -91,3 +97,28 @@ async def test_a_provider_without_a_credential_is_shown_as_disabled(catalog: Cat
 async def test_plan_order_of_an_unknown_model_is_bse2011(catalog: Catalog) -> None:
     with pytest.raises(BabySeaError, match="BSE2011"):
         await RoutingServicer(catalog).PlanOrder(pb.PlanOrderRequest(model_identifier="a/b"), None)  # type: ignore[arg-type]
+
+
+def test_strict_residency_keeps_those_who_guarantee_the_very_region_in_the_same_order(
+    catalog: Catalog,
+) -> None:
+    model = catalog.model(BOTH)
+    message = CreateGenerationRequest(model_identifier=BOTH, media=model.media_value, prompt="a lighthouse")
+    request = normalise(catalog, message)
+
+    def left(region: Region, order: Sequence[str], **providers: Mapping[str, object]) -> tuple[str, ...]:
+        changed = {name: replace(catalog.provider(name), **facts) for name, facts in providers.items()}  # type: ignore[arg-type]
+        known = replace(catalog, providers={**catalog.providers, **changed})
+        return resident_order(known, model, region, order, request)
+
+    both = ("fal", "replicate")
+    here = {"residency_guaranteed": True, "processing_region": {"us": "us", "eu": "eu", "jp": "us"}}
+    assert left("us", both) == ()
+    assert left("us", both, fal=here) == ("fal",)
+    assert left("us", both, replicate=here, fal=here) == both
+    assert left("us", ("replicate",), fal=here) == ()
+    assert left("jp", both, fal=here) == (), "guaranteed, but elsewhere"
+    assert left("us", both, fal={**here, "residency_guaranteed": False}) == (), "there, but not guaranteed"
+    near = {**here, "processing_region": {"eu": "eu-west"}}
+    assert left("eu", both, fal=near) == (), "near is not said to be inside"
+    assert left("us", both, fal=near) == (), "nothing is said of this region"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +16,7 @@ from kit.settings import Settings
 from server.runtime.database import asyncpg_url
 from server.runtime.errors import StartError
 from server.runtime.listening import bind, bind_mutual
-from server.runtime.transport import refuse_plaintext
+from server.runtime.transport import file_url_base, refuse_plaintext, refuse_real_providers
 from tests.support.authority import Authority
 
 _SAFE_URL = SecretStr("postgresql://role:word@db.example/region?sslmode=verify-full")
@@ -65,6 +68,85 @@ def test_production_names_the_hop_that_is_plaintext(name: str, value: str) -> No
     assert "\n" not in sentence
     assert "word" not in sentence, "a URL is a secret"
     refuse_plaintext(Settings(**{**_SAFE, name: value, "mode": "embedded"}))
+
+
+@pytest.mark.parametrize(
+    "url", ["http://127.0.0.1:8080", "http://api.example", "HTTP://api.example", "//api.example", ""]
+)
+def test_production_signs_no_file_urls_without_tls(url: str) -> None:
+    with pytest.raises(StartError, match=r"^Production mode [^\n]+BABYSEA_API_BASE_URL\.$"):
+        file_url_base(Settings(**{**_SAFE, "api_base_url": url}))
+    assert file_url_base(Settings(**{**_SAFE, "api_base_url": url, "mode": "embedded"})) == url
+
+
+def test_production_signs_file_urls_with_tls() -> None:
+    for url in ("https://api.us.example", "HTTPS://api.us.example/"):
+        assert file_url_base(Settings(**{**_SAFE, "api_base_url": url})) == url
+    with pytest.raises(StartError, match="BABYSEA_API_BASE_URL"):
+        file_url_base(Settings(**_SAFE))
+
+
+_CREDENTIALS = {
+    "alibaba_key": "alibaba_base_url",
+    "bfl_key": "bfl_base_url",
+    "byteplus_key": "byteplus_base_url",
+    "cloudflare_token": "cloudflare_base_url",
+    "fal_key": "fal_base_url",
+    "openai_key": "openai_base_url",
+    "replicate_token": "replicate_base_url",
+    "runway_key": "runway_base_url",
+}
+
+
+@pytest.mark.parametrize(("credential", "base_url"), _CREDENTIALS.items())
+def test_embedded_mode_takes_a_providers_credential_for_the_sandbox_only(
+    credential: str, base_url: str
+) -> None:
+    def embedded(url: str, **changes: Any) -> Settings:
+        return Settings(**{credential: SecretStr("a word"), base_url: url, **changes})
+
+    for real in (
+        "",
+        "https://api.example",
+        "http://10.0.0.1:8090/x",
+        "https://127.0.0.1.example",
+        "nonsense",
+    ):
+        with pytest.raises(StartError) as raised:
+            refuse_real_providers(embedded(real))
+        sentence = str(raised.value)
+        assert f"BABYSEA_{credential.upper()}" in sentence
+        assert "BABYSEA_MODE=production" in sentence
+        assert "word" not in sentence
+        assert "example" not in sentence, "a URL is a secret"
+        refuse_real_providers(embedded(real, **{credential: SecretStr("")}))
+        refuse_real_providers(embedded(real, mode="production"))
+    for ours in ("http://127.0.0.1:8090/x", "http://localhost:8090", "http://[::1]:8090", "http://127.1.2.3"):
+        refuse_real_providers(embedded(ours))
+
+
+def test_every_credential_that_a_setting_names_is_looked_at() -> None:
+    named = {name for name in Settings.model_fields if name.endswith("_base_url")}
+    ours = {"api_base_url", "callback_base_url", "dashboard_base_url"}
+    assert set(_CREDENTIALS.values()) == named - ours
+
+
+@pytest.mark.parametrize("program", ["main", "worker"])
+def test_server_and_worker_without_a_mode_do_not_start_with_a_real_key(program: str) -> None:
+    source = f"from kit.settings import Settings; from server.{program} import run; run(Settings())"
+    environment = {**os.environ, "BABYSEA_OPENAI_KEY": "sk-word"}
+    done = subprocess.run(
+        [sys.executable, "-c", source],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=environment,
+    )
+    assert done.returncode == 1
+    last = done.stderr.splitlines()[-1]
+    assert "StartError: Embedded mode calls providers on this machine only" in last
+    assert "word" not in done.stderr
 
 
 async def test_production_serves_neither_plaintext_nor_services_without_certificates(tmp_path: Path) -> None:
