@@ -15,7 +15,8 @@ from tests.faults.providers.worker import Stage, staged
 
 _FIRST_MARK = 301
 _AT_ONCE = 12
-_RACES = 20
+_RACES = 67
+"""At each of three providers."""
 _WIDTHS = (5, 27, 13, 7, 62)
 
 
