@@ -282,7 +282,8 @@ class Stepper:
             return await self._after_fault(work)
         least = self._catalog.provider(attempt.provider).min_poll_seconds
         usual = min(age * 0.1, max(_LONGEST_PAUSE, _SLOWEST_POLLS * least))
-        return Again(max(min(max(pending.retry_after, usual, least), _LONGEST_ASKED_PAUSE), 0.1))
+        pause = min(max(pending.retry_after, usual, least), _LONGEST_ASKED_PAUSE, -work.overdue)
+        return Again(max(pause, 0.1))
 
     async def _cut_short(self, work: Work, attempt: AttemptView, ready: Finished) -> Finished:
         """What is ready of several calls: the others are stopped as best they can be, and may be billed where not."""

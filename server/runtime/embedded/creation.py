@@ -5,6 +5,7 @@ import os
 import secrets
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,7 @@ from server.runtime.embedded.temp_area import key_of, private_folder
 log = logging.getLogger(__name__)
 
 _SECONDS = 180.0
+_ORPHAN_SECONDS = 5.0
 _DRAFT = "new-"
 
 
@@ -98,7 +100,7 @@ def make_durable(data: Path, account: ServerAccount, bundle: Bundle) -> None:
 def _draft_beside(data: Path, account: ServerAccount) -> Iterator[Path]:
     """Give a folder that the server's user may fill; nothing of it or of earlier crashes remains."""
     for abandoned in data.parent.glob(f"{_DRAFT}*"):
-        shutil.rmtree(abandoned, ignore_errors=True)
+        _remove(abandoned)
     draft = data.parent / f"{_DRAFT}{secrets.token_hex(4)}"
     draft.mkdir(mode=0o700)
     account.give(draft)
@@ -107,6 +109,14 @@ def _draft_beside(data: Path, account: ServerAccount) -> Iterator[Path]:
         _sync_folder(data.parent)
     finally:
         shutil.rmtree(draft, ignore_errors=True)
+
+
+def _remove(abandoned: Path) -> None:
+    """Remove what a crash left, also while the initdb of whoever crashed still fills it: that soon finds nothing more."""
+    until = time.monotonic() + _ORPHAN_SECONDS
+    while abandoned.exists() and time.monotonic() < until:
+        shutil.rmtree(abandoned, ignore_errors=True)
+        time.sleep(0.05)
 
 
 def _must_work(account: ServerAccount, command: Sequence[str | Path], data: Path) -> None:

@@ -180,10 +180,8 @@ async def test_slow_hosts_of_one_customer_hold_up_nobody_without_files(
         ) as stack,
     ):
         slow, quick = await stack.customer(), await stack.customer()
-        held = [await slow.create(model_identifier=MODEL, input_file=[f"{url}/in.png"]) for _ in range(4)]
+        for _ in range(4):
+            await slow.create(model_identifier=MODEL, input_file=[f"{url}/in.png"])
         created = await quick.create()
         record = await quick.finished(created.generation.generation_id, seconds=5)
         assert record.generation.state == generation_pb2.STATE_SUCCEEDED
-        for each in held:
-            ended = await slow.finished(each.generation.generation_id)
-            assert ended.generation.error_code == "BSE2009"
