@@ -17,7 +17,7 @@ from server.generation.execution import executor as executing
 from server.generation.execution import lookup, store
 from server.generation.execution.work import AttemptView, Work
 from server.worker import open_executor
-from tests.integration.execution.fakes import Fakes, cut, pictures, png, says
+from tests.integration.execution.fakes import Behaviour, Fakes, cut, pictures, png, says
 from tests.integration.execution.waste import wasted
 from tests.integration.resilience.trouble import ended
 from tests.support.stack import Customer, Stack
@@ -38,6 +38,24 @@ async def asked(fakes: Fakes, provider: str, times: int = 1) -> None:
     async with asyncio.timeout(15):
         while fakes.calls(provider) < times:
             await asyncio.sleep(0.02)
+
+
+def lists_and_answers_late(fakes: Fakes, job: str, seconds: float) -> Behaviour:
+    """Makes a job, which stands in the list at once, and says so only after a while."""
+
+    async def behave(body: dict[str, Any]) -> Response:
+        made = datetime.now(UTC).isoformat()
+        entry = {
+            "id": job,
+            "model": "black-forest-labs/flux-1.1-pro",
+            "input": body["input"],
+            "created_at": made,
+        }
+        fakes.listed.append({**entry, "status": "starting"})
+        await asyncio.sleep(seconds)
+        return JSONResponse({"id": job, "status": "starting"}, 201)
+
+    return behave
 
 
 async def drop_connections(stack: Stack) -> None:
@@ -120,20 +138,7 @@ async def test_a_job_that_a_lookup_gave_to_an_equal_request_holds_nobody_up(
 
     monkeypatch.setattr(store, "may_be_anothers", never)
     job = f"rep{uuid7()}"
-
-    async def slow(body: dict[str, Any]) -> Response:
-        made = datetime.now(UTC).isoformat()
-        entry = {
-            "id": job,
-            "model": "black-forest-labs/flux-1.1-pro",
-            "input": body["input"],
-            "created_at": made,
-        }
-        fakes.listed.append({**entry, "status": "starting"})
-        await asyncio.sleep(6)
-        return JSONResponse({"id": job, "status": "starting"}, 201)
-
-    fakes.scripts["replicate"] = [cut, slow]
+    fakes.scripts["replicate"] = [cut, lists_and_answers_late(fakes, job, 6)]
     unanswered = await customer.create(model_identifier=ALONE, prompt="same words")
     await asked(fakes, "replicate")
     slower = await customer.create(model_identifier=ALONE, prompt="same words")
@@ -153,20 +158,7 @@ async def test_a_lookup_waits_for_submits_whose_job_it_may_be(
     monkeypatch.setattr(lookup, "LOOKUP_AFTER", timedelta(seconds=1))
     monkeypatch.setattr(lookup, "LOOKUP_GIVES_UP_AFTER", timedelta(seconds=8))
     job = f"rep{uuid7()}"
-
-    async def slow(body: dict[str, Any]) -> Response:
-        made = datetime.now(UTC).isoformat()
-        entry = {
-            "id": job,
-            "model": "black-forest-labs/flux-1.1-pro",
-            "input": body["input"],
-            "created_at": made,
-        }
-        fakes.listed.append({**entry, "status": "starting"})
-        await asyncio.sleep(5)
-        return JSONResponse({"id": job, "status": "starting"}, 201)
-
-    fakes.scripts["replicate"] = [cut, slow]
+    fakes.scripts["replicate"] = [cut, lists_and_answers_late(fakes, job, 5)]
     unanswered = await customer.create(model_identifier=ALONE, prompt="same words")
     await asked(fakes, "replicate")
     slower = await customer.create(model_identifier=ALONE, prompt="same words")
