@@ -47,33 +47,21 @@ def is_whole(path: Path, content_type: str) -> bool:
 
 def mp4_seconds(path: Path) -> float | None:
     """How long an MP4 says that it runs; None when it does not say."""
-    size = path.stat().st_size
     with path.open("rb") as file:
-        for kind, start, end in _boxes(file, 0, size):
-            if kind == b"moov":
-                for inner, at, _ in _boxes(file, start, end):
-                    if inner == b"mvhd":
-                        file.seek(at)
-                        return _movie_seconds(file.read(32))
+        for at in _inside(file, 0, path.stat().st_size, b"moov", b"mvhd"):
+            file.seek(at)
+            return _movie_seconds(file.read(32))
     return None
 
 
 def mp4_size(path: Path) -> tuple[int, int] | None:
     """Width and height in pixels at which an MP4 is shown; None when no track of it says so."""
-    size = path.stat().st_size
     with path.open("rb") as file:
-        for kind, start, end in _boxes(file, 0, size):
-            if kind != b"moov":
-                continue
-            for track, at, until in _boxes(file, start, end):
-                if track != b"trak":
-                    continue
-                for inner, here, _ in _boxes(file, at, until):
-                    if inner == b"tkhd":
-                        file.seek(here)
-                        shown = _shown_size(file.read(96))
-                        if shown is not None:
-                            return shown
+        for at in _inside(file, 0, path.stat().st_size, b"moov", b"trak", b"tkhd"):
+            file.seek(at)
+            shown = _shown_size(file.read(96))
+            if shown is not None:
+                return shown
     return None
 
 
@@ -101,6 +89,17 @@ def _movie_seconds(header: bytes) -> float | None:
     except (IndexError, struct.error):
         return None
     return length / scale if scale and length else None
+
+
+def _inside(file: BinaryIO, start: int, end: int, *way: bytes) -> Iterator[int]:
+    """Where the content of every box begins that is reached by these kinds, each inside of the one before."""
+    for kind, content, until in _boxes(file, start, end):
+        if kind != way[0]:
+            continue
+        if len(way) > 1:
+            yield from _inside(file, content, until, *way[1:])
+        else:
+            yield content
 
 
 def _boxes(file: BinaryIO, start: int, end: int) -> Iterator[tuple[bytes, int, int]]:
