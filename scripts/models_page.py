@@ -17,8 +17,8 @@ image or for one second of video, as customers pay them; one credit is one dolla
 """
 _MARKS = """\
 *doc* is the provider's own documentation, *sdk* its official SDK, *assumed* what a real account may correct. A provider's
-processing region is "global" where it does not say where it computes; none of them guarantees residency in writing. So no
-generation of an account with strict residency is admitted (BSE3004) until a provider does, and the catalog says so.
+processing region is "global" where it does not say where it computes. A generation of an account with strict residency goes
+only to providers that guarantee its region, and is refused (BSE3004) where its model has none of them.
 """
 
 
@@ -59,7 +59,7 @@ def _facts(providers: Mapping[str, ProviderInfo]) -> Iterable[tuple[str, ...]]:
         "output_lifetime_seconds": lambda info: f"{info.output_lifetime_seconds:,}",
         "processing_region": lambda info: _regional(info.processing_region),
         "endpoints": lambda info: _regional(info.endpoints),
-        "residency_guaranteed": lambda info: _yes(info.residency_guaranteed),
+        "residency_guaranteed": lambda info: ", ".join(info.residency_guaranteed) or "nowhere",
         "transfer_mechanism": lambda info: info.transfer_mechanism,
     }
     for fact, say in rows.items():

@@ -53,7 +53,7 @@ def _read_provider(provider_id: str, table: Table) -> ProviderInfo:
         min_poll_seconds=_positive(table, "min_poll_seconds"),
         output_lifetime_seconds=table.whole("output_lifetime_seconds", 60),
         processing_region=_per_region(table.table("processing_region")),
-        residency_guaranteed=table.flag("residency_guaranteed"),
+        residency_guaranteed=_guaranteed(table),
         transfer_mechanism=table.one_of("transfer_mechanism", ("none_needed", "scc", "unknown")),
         endpoints=_endpoints(table.table("endpoints")),
         lookup=table.flag("lookup"),
@@ -74,8 +74,12 @@ def _refuse_contradictions(table: Table, info: ProviderInfo) -> None:
         raise table.error(
             "cancel_method", "must be empty: a synchronous call has ended when it could be canceled"
         )
-    if info.residency_guaranteed and "global" in info.processing_region.values():
-        raise table.error("residency_guaranteed", "cannot be true where a region is processed 'global'")
+    for region in info.residency_guaranteed:
+        # The very word: "eu-west" may well lie in eu, but nobody has said so here.
+        if info.processing_region[region] != region:
+            raise table.error(
+                "residency_guaranteed", f"holds '{region}', whose processing_region is elsewhere"
+            )
 
 
 def _endpoints(table: Table) -> dict[Region, str]:
@@ -84,6 +88,13 @@ def _endpoints(table: Table) -> dict[Region, str]:
         if not _ENDPOINT.fullmatch(url):
             raise table.error(region, "must be an https URL without a slash, query or user at its end")
     return endpoints
+
+
+def _guaranteed(table: Table) -> tuple[Region, ...]:
+    named = table.texts("residency_guaranteed", empty=True)
+    if not set(named) <= set(REGIONS):
+        raise table.error("residency_guaranteed", f"may hold {', '.join(REGIONS)} only")
+    return cast("tuple[Region, ...]", named)
 
 
 def _positive(table: Table, name: str) -> float:

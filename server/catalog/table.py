@@ -103,13 +103,19 @@ class Table:
             return datetime.combine(value, time(), UTC)
         raise self.error(name, "must be a date, for example 2026-11-01")
 
-    def texts(self, name: str, *, default: tuple[str, ...] | None = None) -> tuple[str, ...]:
-        """A list of different strings, at least one."""
+    def texts(
+        self, name: str, *, default: tuple[str, ...] | None = None, empty: bool = False
+    ) -> tuple[str, ...]:
+        """A list of different strings, at least one unless it may be `empty`."""
         if default is not None and not self.has(name):
             return default
         value = self.raw(name)
-        if not isinstance(value, list) or not value or not all(isinstance(each, str) for each in value):
-            raise self.error(name, "must be a list of texts that is not empty")
+        if (
+            not isinstance(value, list)
+            or not all(isinstance(each, str) for each in value)
+            or not (value or empty)
+        ):
+            raise self.error(name, "must be a list of texts" + ("" if empty else " that is not empty"))
         if len(set(value)) != len(value):
             raise self.error(name, "names something twice")
         return tuple(value)

@@ -69,8 +69,8 @@ class ProviderInfo:
     """How long an output can be fetched after its job has ended."""
     processing_region: Mapping[Region, str]
     """Where requests of each of our regions are processed; "global" where the provider does not say."""
-    residency_guaranteed: bool
-    """Whether the provider promises that region in writing."""
+    residency_guaranteed: tuple[Region, ...]
+    """Regions of ours inside which the provider promises in writing to process what is sent to their endpoint."""
     transfer_mechanism: str
     """What a transfer out of the region rests on: "none_needed", "scc" or "unknown"."""
     endpoints: Mapping[Region, str]
@@ -83,11 +83,8 @@ class ProviderInfo:
     """Fact by key: "doc", "sdk" or "assumed"."""
 
     def keeps_in(self, region: Region) -> bool:
-        """Whether the provider promises to process requests of a region inside of it: what strict residency asks for.
-
-        Its processing region must be that very word: "eu-west" may well lie in eu, but nobody has said so here.
-        """
-        return self.residency_guaranteed and self.processing_region.get(region) == region
+        """Whether the provider promises to process requests of a region inside of it: what strict residency asks for."""
+        return region in self.residency_guaranteed
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,12 +68,12 @@ class BlackForestLabs:
             return answer
         if not answer.ok:
             return Refused(self._fault(answer))
-        job_id, polling_url = answer.text("id"), answer.fields.get("polling_url")
+        job_id, polling_url = answer.text("id"), self._in_region(answer.fields.get("polling_url"))
         usable = polling_url is None or (isinstance(polling_url, str) and self._is_pollable(polling_url))
         if not _JOB_ID.fullmatch(job_id) or not usable:
             # It says that it made one, so one may be running.
             return Unknown(faults.invalid_response(self._name, answer.status))
-        # With a callback there is no URL; the host that took the request knows the task.
+        # Without a URL, as with a callback, the host that took the request is asked: it knows the task.
         urls = {_POLL: polling_url} if isinstance(polling_url, str) else {}
         return Accepted(ProviderRef(job_id, urls, cost_micros=micros_of_credits(answer.body, "cost")))
 
@@ -118,12 +118,17 @@ class BlackForestLabs:
         return Finished((RemoteOutput(url, None),), cost_micros=cost_micros)
 
     def _polling_url(self, ref: ProviderRef) -> str:
-        if _POLL not in ref.urls:
+        url = self._in_region(ref.urls.get(_POLL))
+        if not isinstance(url, str):
             return f"v1/get_result?id={quote(ref.job_id, safe='')}"
-        url = ref.urls[_POLL]
         if not self._is_pollable(url):
             raise ProviderUnreachable(faults.invalid_response(self._name))
         return url
+
+    def _in_region(self, url: object) -> object:
+        # The global host may answer from anywhere, so a region's task is not asked for there: as if no URL were named.
+        here, there = _host_of(self.http.base_url), _host_of(url) if isinstance(url, str) else None
+        return None if here and here[1] and there and not there[1] else url
 
     def _is_pollable(self, url: str) -> bool:
         # The key goes to this URL, so it must be theirs, and the result comes from there, so it must be in the region.
@@ -132,7 +137,7 @@ class BlackForestLabs:
         here, there = _host_of(self.http.base_url), _host_of(url)
         if here is None:
             return True
-        return there is not None and (here[1] is None or there[1] in (None, here[1]))
+        return there is not None and here[1] in (None, there[1])
 
     def _fault(self, answer: Answer) -> Fault:
         if answer.status == 400 and _POLICY_WORDS.search(answer.text("detail")):

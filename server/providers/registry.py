@@ -73,7 +73,8 @@ def open_providers(settings: Settings, catalog: Catalog, *, call_seconds: float 
         call_seconds: time for one call to a provider.
 
     Raises:
-        ValueError: a credential holds a character that no HTTP header can carry.
+        ValueError: a credential holds a character that no HTTP header can carry, or production would call another address
+            than the one whose region the catalog guarantees.
     """
     https: list[ProviderHttp] = []
     adapters: dict[str, Adapter] = {}
@@ -84,6 +85,7 @@ def open_providers(settings: Settings, catalog: Catalog, *, call_seconds: float 
     }
     for provider_id, access in configured.items():
         _check_credential(provider_id, access.credential)
+        _check_address(catalog.provider(provider_id), access.base_url, settings)
     for provider_id, access in configured.items():
         info = catalog.provider(provider_id)
         http = ProviderHttp(
@@ -127,6 +129,20 @@ def _accesses(settings: Settings) -> dict[str, _Access]:
         "replicate": _Access(Replicate, settings.replicate_base_url, settings.replicate_token),
         "runway": _Access(Runway, settings.runway_base_url, settings.runway_key),
     }
+
+
+def _check_address(info: ProviderInfo, base_url: str, settings: Settings) -> None:
+    # Strict residency trusts the catalog's guarantee, which is about the catalog's endpoint and no other.
+    guaranteed = info.endpoints[settings.region]
+    if (
+        settings.mode == "production"
+        and info.keeps_in(settings.region)
+        and base_url.rstrip("/") not in ("", guaranteed)
+    ):
+        raise ValueError(
+            f"The base URL of {info.provider_id} is not the catalog's, whose residency in {settings.region} is guaranteed; "
+            "leave it out, or name both in a catalog of your own."
+        )
 
 
 def _check_credential(provider_id: str, credential: SecretStr) -> None:

@@ -48,10 +48,11 @@ async def excluded(customer: Customer, generation_id: str) -> list[str]:
 
 @pytest.fixture
 async def fal_conforms(database: TestDatabase, sandbox_url: str, tmp_path: Path) -> AsyncIterator[Stack]:
-    """A region in whose catalog Fal guarantees to process in the region, and Replicate does not."""
+    """A region in whose catalog Fal guarantees to process in the region, and nobody else does."""
     text = (files("server.catalog") / "data" / "providers.toml").read_text()
+    text = text.replace('residency_guaranteed = ["us", "eu"]', "residency_guaranteed = []")
     before, fal = text.split("[fal]\n")
-    fal = fal.replace("residency_guaranteed = false", "residency_guaranteed = true", 1)
+    fal = fal.replace("residency_guaranteed = []", 'residency_guaranteed = ["us", "eu", "jp"]', 1)
     for region in ("us", "eu", "jp"):
         fal = fal.replace(f'{region} = "global"', f'{region} = "{region}"', 1)
     folder = tmp_path / "catalog"

@@ -139,7 +139,9 @@ async def test_a_crossing_is_told_once_and_again_only_after_money_came(
     assert await alerts.told(owner) == [(HALF, 499_999), (HALF, 400_000)]
     await post.sender(office).work()
     assert [to for to, _ in office.received] == ["owner@example.org"] * 2
-    texts = [bodies(message)[0] for _, message in office.received]  # in any order: letters go out side by side
+    texts = [
+        bodies(message)[0] for _, message in office.received
+    ]  # in any order: letters go out side by side
     for left in ("0.499", "0.400"):
         assert [f"Test has {left} credits left" in text for text in texts].count(True) == 1
     assert all("threshold of 0.500" in text for text in texts)

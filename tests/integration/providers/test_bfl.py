@@ -140,7 +140,7 @@ async def test_a_task_is_polled_at_the_url_that_its_answer_named() -> None:
     [
         ("https://api.eu.bfl.ai", "https://api.eu.bfl.ai/v1/get_result?id=1", True),
         ("https://api.eu.bfl.ai", "https://api.eu2.bfl.ai/v1/get_result?id=1", True),
-        ("https://api.eu.bfl.ai", "https://api.bfl.ai/v1/get_result?id=1", True),
+        ("https://api.eu.bfl.ai", "https://api.bfl.ai/v1/get_result?id=1", False),
         ("https://api.eu.bfl.ai", "https://api.us1.bfl.ai/v1/get_result?id=1", False),
         ("https://api.us.bfl.ai", "https://api.eu.bfl.ai/v1/get_result?id=1", False),
         ("https://api.bfl.ai", "https://api.us1.bfl.ai/v1/get_result?id=1", True),
@@ -153,10 +153,51 @@ async def test_a_task_is_polled_at_the_url_that_its_answer_named() -> None:
         ("https://api.eu.bfl.ai", "https://api.eu.bfl.ai:8443/v1/get_result?id=1", False),
     ],
 )
-async def test_a_region_polls_its_own_hosts_and_the_global_one(base: str, url: str, usable: bool) -> None:
+async def test_a_region_polls_its_own_hosts_and_the_global_host_all(
+    base: str, url: str, usable: bool
+) -> None:
     async with BFL.at(base, own_domain="bfl.ai") as adapter:
         assert isinstance(adapter, BlackForestLabs)
         assert adapter._is_pollable(url) is usable
+
+
+@pytest.mark.parametrize(
+    ("base", "asked"),
+    [
+        ("https://api.eu.bfl.ai", "v1/get_result?id=bfl-1"),
+        ("https://api.bfl.ai", "https://api.bfl.ai/v1/get_result?id=1"),
+    ],
+)
+async def test_the_task_of_a_region_is_not_asked_for_at_the_global_host(base: str, asked: str) -> None:
+    async with BFL.at(base, own_domain="bfl.ai") as adapter:
+        assert isinstance(adapter, BlackForestLabs)
+        named = ProviderRef("bfl-1", {"poll": "https://api.bfl.ai/v1/get_result?id=1"})
+        assert adapter._polling_url(named) == asked
+
+
+@pytest.mark.parametrize(
+    ("region", "address", "starts"),
+    [
+        ("us", "https://api.us.bfl.ai/", True),
+        ("us", "", True),
+        ("us", "https://api.bfl.ai", False),
+        ("us", "https://api.eu.bfl.ai", False),
+        ("jp", "https://api.us.bfl.ai", True),
+    ],
+)
+def test_production_calls_no_other_address_than_the_one_whose_region_is_guaranteed(
+    region: Region, address: str, starts: bool
+) -> None:
+    settings = Settings(region=region, bfl_key=SecretStr("k"), bfl_base_url=address)
+    open_providers(settings, catalog())
+    produces = settings.model_copy(update={"mode": "production"})
+    if starts:
+        open_providers(produces, catalog())
+        return
+    with pytest.raises(
+        ValueError, match=f"bfl is not the catalog's, whose residency in {region} is guaranteed"
+    ):
+        open_providers(produces, catalog())
 
 
 @pytest.mark.parametrize(

@@ -72,8 +72,14 @@ def test_both_media_can_fail_over_and_some_models_have_one_provider(catalog: Cat
     assert any(count == 1 for _, count in stacks)
 
 
-def test_no_provider_is_said_to_guarantee_residency(catalog: Catalog) -> None:
-    assert not any(info.residency_guaranteed for info in catalog.providers.values())
+def test_residency_is_guaranteed_only_where_a_document_says_so(catalog: Catalog) -> None:
+    promises = {
+        name: info.residency_guaranteed
+        for name, info in catalog.providers.items()
+        if info.residency_guaranteed
+    }
+    assert promises == {"bfl": ("us", "eu")}
+    assert catalog.provider("bfl").sources["residency_guaranteed"] == "doc"
     assert all(set(info.processing_region) == {"us", "eu", "jp"} for info in catalog.providers.values())
 
 
