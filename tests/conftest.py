@@ -15,12 +15,11 @@ import pytest
 
 from tests.support.postgres import TestCluster, TestDatabase, new_database, obtain_cluster, stop_cluster
 from tests.support.region import TestRegion, open_region
+from tests.support.scheduling import ByFile, run_folder
 
 
 def _run_folder(config: pytest.Config) -> Path:
-    factory: pytest.TempPathFactory = config._tmp_path_factory  # type: ignore[attr-defined]
-    base = factory.getbasetemp()
-    return (base.parent if hasattr(config, "workerinput") else base) / "cluster"
+    return run_folder(config) / "cluster"
 
 
 _PROVIDERS = ("tests/integration/providers/", "tests/integration/sandbox/", "tests/integration/execution/")
@@ -32,6 +31,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.nodeid.startswith(_PROVIDERS):
             item.add_marker(pytest.mark.providers)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config) -> ByFile:
+    """A run of several processes keeps together what shares databases and stacks."""
+    return ByFile(config)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

@@ -22,6 +22,7 @@ import pytest
 
 from cli.supervisor.ports import choose
 from server.runtime.embedded import EmbeddedPostgres
+from tests.support.scheduling import once
 
 REGIONS = ("us", "eu")
 
@@ -169,8 +170,9 @@ def kill(*pids: int) -> None:
 
 
 @pytest.fixture(scope="session")
-def session_stack() -> Iterator[Stack]:
+def session_stack(request: pytest.FixtureRequest) -> Iterator[Stack]:
     """The run's stack; at its end nothing of it is left."""
+    once(request.config, "stack")
     folder = new_folder()
     used: set[int] = set()
     stack = Stack(folder / "stack", {region: choose(None, used) for region in REGIONS})

@@ -15,7 +15,7 @@ from tests.contract.gateway.member_table import MEMBER
 from tests.e2e.conftest import Stack, until
 from tests.e2e.people import Person, next_code
 
-pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.timeout(300)]
+pytestmark = pytest.mark.timeout(300)
 
 REGION = "us"
 LETTERS = ("Confirm your e-mail", "Your welcome credits are here", "A team has a new primary owner")

@@ -10,7 +10,7 @@ import pytest
 from cli.demo.media import decode
 from tests.e2e.conftest import babysea, new_folder, processes_of, remove_folder
 
-pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.timeout(240)]
+pytestmark = pytest.mark.timeout(240)
 
 
 def test_the_demo_shows_a_picture_and_a_video_per_region_and_leaves_no_process() -> None:

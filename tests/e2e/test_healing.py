@@ -12,7 +12,7 @@ from cli.ledger_entries import entries_of, kind
 from cli.running import find
 from tests.e2e.conftest import REGIONS, Stack, kill, processes_of, until
 
-pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.timeout(240)]
+pytestmark = pytest.mark.timeout(240)
 
 
 def _ledger_words(stack: Stack, region: str, generation_id: str) -> list[str]:

@@ -16,7 +16,7 @@ import pytest
 from kit.ids import uuid7
 from tests.e2e.conftest import Stack
 
-pytestmark = [pytest.mark.xdist_group("e2e"), pytest.mark.timeout(240)]
+pytestmark = pytest.mark.timeout(240)
 
 IMAGE = "/v1/generate/image/bfl/flux-schnell"
 

@@ -9,8 +9,6 @@ import pytest
 
 from tests.e2e.conftest import Stack, babysea, new_folder, processes_of, remove_folder
 
-pytestmark = pytest.mark.xdist_group("e2e")
-
 
 @pytest.fixture
 def folder() -> Iterator[Path]:

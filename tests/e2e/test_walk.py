@@ -9,8 +9,6 @@ import pytest
 from cli.demo.media import decode
 from tests.e2e.conftest import REGIONS, Stack
 
-pytestmark = pytest.mark.xdist_group("e2e")
-
 
 def test_ready_json_says_everything_and_only_its_owner_may_read_it(stack: Stack) -> None:
     path = stack.data_dir / "ready.json"

@@ -15,7 +15,7 @@ import pytest
 from tests.integration.processes.load import Answer, Load, client_of, failed, load
 from tests.support.deployment import Deployment, deployed, lines_since
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("outages"), pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
 
 REGIONS = ("us", "eu")
 AWAY_SECONDS = 6.0

@@ -9,6 +9,7 @@ from fnmatch import fnmatch
 from pathlib import Path
 from uuid import UUID
 
+import asyncpg
 import httpx
 import pytest
 
@@ -81,13 +82,14 @@ async def test_nothing_of_a_person_is_kept_but_where_the_inventory_says(
 ) -> None:
     data = tmp_path / "data"
     data.mkdir()
+    begin = await _journal(database, "")
     async with running_stack(database, sandbox_url, data, valkey_url=valkey.url) as stack:
         words, visible = await _heavy_use(stack, data)
         held = tmp_path / "valkey.bin"
         await _plant(valkey)
         keys = await _dump(valkey, held)
     # Only now, so that what is written while stopping is there, too.
-    files = await _database_files(database, _run_folder(request.config))
+    files = await _database_files(database, _run_folder(request.config), begin)
     lines = tmp_path / "said.txt"
     lines.write_text(said.everything())
     left = Left(words, visible, files, lines, held, keys, data)
@@ -298,13 +300,21 @@ async def _dump(valkey: RunningValkey, into: Path) -> dict[str, int]:
     return lives
 
 
-async def _database_files(database: TestDatabase, run: Path) -> list[Path]:
-    import asyncpg
-
+async def _journal(database: TestDatabase, word: str) -> str:
+    """The journal's file that is written now, after a word of ours was written to it."""
     admin = await asyncpg.connect(database.url())
     try:
-        # The journal's older files are written over by other tests, so it gets a word of its own to be found by.
-        await admin.execute("select pg_logical_emit_message(true, 'planted', $1)", PLANTED)
+        position = await admin.fetchval("select pg_logical_emit_message(true, 'planted', $1)", word)
+        return str(await admin.fetchval("select pg_walfile_name($1)", position))
+    finally:
+        await admin.close()
+
+
+async def _database_files(database: TestDatabase, run: Path, begin: str) -> list[Path]:
+    # The journal's older files are written over by other tests, so it gets a word of its own to be found by.
+    end = await _journal(database, PLANTED)
+    admin = await asyncpg.connect(database.url())
+    try:
         await admin.execute("checkpoint")
         folder = Path(await admin.fetchval("show data_directory"))
         ours = [
@@ -313,7 +323,11 @@ async def _database_files(database: TestDatabase, run: Path) -> list[Path]:
         ]
     finally:
         await admin.close()
-    return [*_files_of(folder, ours), run / "pg" / "postgres.log"]
+    # What was written before, and files that wait to be written over, are of other tests, and many.
+    files = [
+        path for path in _files_of(folder, ours) if path.parent.name != "pg_wal" or begin <= path.name <= end
+    ]
+    return [*files, run / "pg" / "postgres.log"]
 
 
 async def _plant(valkey: RunningValkey) -> None:

@@ -18,7 +18,7 @@ from babysea_sdk import CallError, Identity, InternalClient
 from kit.ids import uuid7
 from tests.support.deployment import Deployment
 
-pytestmark = [pytest.mark.xdist_group("processes"), pytest.mark.timeout(120)]
+pytestmark = pytest.mark.timeout(120)
 
 ROUNDS = 20
 BOUND_SECONDS = 1.0

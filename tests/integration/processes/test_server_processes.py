@@ -16,13 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-import pytest
 
 from cli.supervisor.readiness import serving
 from tests.support.postgres import TestDatabase
 from tests.support.region import MASTER_KEY
-
-pytestmark = [pytest.mark.xdist_group("processes")]
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from tests.integration.processes.conftest import SERVERS
 from tests.integration.processes.load import Answer, Load, calls_in, client_of, failed, load
 from tests.support.deployment import Deployment, lines_since
 
-pytestmark = [pytest.mark.xdist_group("processes"), pytest.mark.timeout(240)]
+pytestmark = pytest.mark.timeout(240)
 
 _OPEN = "select count(*) from generation.generation where completed_at is null"
 _ALL = "select count(*) from generation.generation"
