@@ -19,7 +19,7 @@ from gateway.exchange import exchange_of
 from gateway.limits import FailureLimit, FileStreams
 from gateway.openapi import DESCRIPTION, TITLE, VERSION
 from gateway.upstream import Upstream
-from gateway.v1 import routes
+from gateway.v1.routes import ROUTES
 from kit.clock import Clock, SystemClock
 from kit.errors import BabySeaError
 from kit.settings import Region
@@ -47,6 +47,8 @@ def create_app(
 def create_routes(failures: FailureLimit, *, production: bool = False) -> FastAPI:
     """The routes alone; the public description is generated from them."""
     app = FastAPI(
+        # Probes come most often and first.
+        routes=[*probes.router.routes, *ROUTES, *files.router.routes, *callbacks.router.routes],
         title=TITLE,
         version=VERSION,
         description=DESCRIPTION,
@@ -60,10 +62,6 @@ def create_routes(failures: FailureLimit, *, production: bool = False) -> FastAP
     app.state.failure_limit = failures
     app.state.file_streams = FileStreams()
     app.state.production = production
-    app.include_router(routes.router)
-    app.include_router(files.router)
-    app.include_router(callbacks.router)
-    app.include_router(probes.router)
     app.add_exception_handler(BabySeaError, _refused)
     app.add_exception_handler(HTTPException, _not_routed)
     app.add_exception_handler(RequestValidationError, _malformed)

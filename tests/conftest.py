@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
 
 from tests.support.postgres import TestCluster, TestDatabase, new_database, obtain_cluster, stop_cluster
 from tests.support.region import TestRegion, open_region
@@ -34,9 +35,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config) -> ByFile:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> ByFile:
     """A run of several processes keeps together what shares databases and stacks."""
-    return ByFile(config)
+    return ByFile(config, log)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:

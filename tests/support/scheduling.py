@@ -10,6 +10,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from xdist.remote import Producer
 from xdist.scheduler import LoadScopeScheduling
 
 _ONE_STACK = ("tests/e2e/", "tests/integration/processes/")
@@ -19,9 +20,9 @@ _ONE_STACK = ("tests/e2e/", "tests/integration/processes/")
 class ByFile(LoadScopeScheduling):  # type: ignore[misc]
     """Hands out files, and folders with one stack as if they were files; in the order of the collection."""
 
-    def __init__(self, config: pytest.Config) -> None:
+    def __init__(self, config: pytest.Config, log: Producer) -> None:
         config.option.loadscopereorder = False
-        super().__init__(config)
+        super().__init__(config, log)
 
     def _split_scope(self, nodeid: str) -> str:
         together = (folder for folder in _ONE_STACK if nodeid.startswith(folder))
