@@ -116,8 +116,10 @@ class Fal:
         if status != "COMPLETED":
             raise ProviderUnreachable(faults.invalid_response(self._name, answer.status))
         error_type = answer.text("error_type")
-        if error_type or answer.fields.get("error"):
+        if error_type:
             return self._ended(error_type)
+        if answer.fields.get("error"):
+            return await self._untyped_error(ref)
         return await self._result(ref, seconds_of(answer.fields.get("metrics"), "inference_time"))
 
     async def cancel(self, ref: ProviderRef) -> CancelOutcome:
@@ -158,6 +160,13 @@ class Fal:
         if not kinds and answer.status in _NOT_THE_RESULT:
             raise ProviderUnreachable(self._fault(answer))
         return self._ended(*kinds, status=answer.status)
+
+    async def _untyped_error(self, ref: ProviderRef) -> Progress:
+        """The end of a job that failed without a word of why: what is in the result's place may say."""
+        answer = await self._ask(ref, "result", "result")
+        if answer.status in (429, 503):
+            raise ProviderUnreachable(self._fault(answer))
+        return self._ended() if answer.ok else self._ended(*_error_types(answer), status=answer.status)
 
     def _outputs(self, result: Mapping[str, object], run_seconds: float | None) -> Progress:
         images = result.get("images")
@@ -222,4 +231,6 @@ def _error_types(answer: Answer) -> set[str]:
         else []
     )
     kinds += [answer.headers.get("x-fal-error-type", ""), answer.text("error_type")]
+    if answer.headers.get("x-fal-request-timeout-type"):
+        kinds.append("request_timeout")
     return {kind for kind in kinds if kind}

@@ -48,6 +48,7 @@ _CANCEL_ORDER = (
 """The first of these that is said of any part is said of all. A part that ended before the cancel may be billed and have
 an output, so that only parts that all stopped are a job that stopped."""
 _UNREACHABLE_SECONDS = 5.0
+_SEED = "seed"
 _log = logging.getLogger(__name__)
 
 
@@ -67,7 +68,8 @@ class FanOut:
         shares = shares_of(job.request.output_number, job.provider_model.outputs_per_call)
         if len(shares) == 1:
             return await self._adapter.submit(replace(job, outputs=shares[0]))
-        calls = (self._submit_part(replace(job, outputs=share)) for share in shares)
+        parts = (_part_of(job, share, sum(shares[:number])) for number, share in enumerate(shares))
+        calls = (self._submit_part(part) for part in parts)
         return _together(await asyncio.gather(*calls))
 
     async def poll(self, ref: ProviderRef) -> Progress:
@@ -122,6 +124,19 @@ def shares_of(outputs: int, per_call: int) -> tuple[int, ...]:
         return (outputs,)
     whole, rest = divmod(outputs, per_call)
     return (per_call,) * whole + ((rest,) if rest else ())
+
+
+def _part_of(job: Job, share: int, before: int) -> Job:
+    """The call for a share of the outputs, behind so many others.
+
+    With one seed, all calls would make the same picture. A provider that makes several in one call counts on from the seed.
+    """
+    seed, extra = job.request.extras.get(_SEED), job.model.extra_named(_SEED)
+    if not before or extra is None or extra.maximum is None or not isinstance(seed, int | float):
+        return replace(job, outputs=share)
+    counted = (int(seed) + before) % (int(extra.maximum) + 1)
+    request = replace(job.request, extras={**job.request.extras, _SEED: counted})
+    return replace(job, request=request, outputs=share)
 
 
 def _together(answers: Sequence[Submission]) -> Submission:

@@ -7,15 +7,18 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import httpcore
 import pytest
 
 from server.providers.alibaba import Alibaba
 from server.providers.bfl import BlackForestLabs
 from server.providers.download import fetch_output, open_downloader
 from server.providers.fal import Fal
+from server.providers.fan_out import FanOut
 from server.providers.media import CONTENT_TYPES
 from server.providers.protocol import (
     Accepted,
@@ -309,3 +312,30 @@ async def test_a_report_is_about_the_job_however_often_it_is_read(outside: Outsi
 async def test_a_forged_or_stale_report_is_refused(outside: Outside, provider: str, magic: str) -> None:
     with pytest.raises(CallbackRefused):
         await reported(outside, provider, f"[[callback={magic}]]")
+
+
+@pytest.mark.parametrize(("provider", "model"), [("bfl", "bfl/flux-2-pro"), ("runway", "runway/gen-4-image")])
+async def test_four_outputs_of_one_seed_are_four_pictures_and_the_same_four_again(
+    outside: Outside, tmp_path: Path, provider: str, model: str
+) -> None:
+    job = PROVIDERS[provider].job(model, output_number=4, extras={"seed": 7.0})
+    batches = []
+    client = open_downloader(allow_loopback=True)
+    try:
+        async with PROVIDERS[provider].at(outside.url) as single:
+            for _ in range(2):
+                adapter = FanOut(single)
+                ref = await accepted(adapter, job)
+                outside.pass_time(LONG_ENOUGH)
+                done = await adapter.poll(ref)
+                assert isinstance(done, Finished)
+                batches.append([await _hash_of(client, output.url, tmp_path) for output in done.outputs])
+    finally:
+        await client.aclose()
+    assert len(set(batches[0])) == 4
+    assert batches[0] == batches[1]
+
+
+async def _hash_of(client: httpcore.AsyncConnectionPool, url: str, folder: Path) -> bytes:
+    file = await fetch_output(client, url, 10**8, 20, allow_private=True, directory=folder)
+    return sha256(file.path.read_bytes()).digest()

@@ -57,12 +57,14 @@ class Scripted:
     def __init__(self, answers: Sequence[object]) -> None:
         self.answers = list(answers)
         self.asked: list[object] = []
+        self.seeds: list[object] = []
 
     @property
     def capabilities(self) -> ProviderInfo:
         return _CATALOG.provider("fal")
 
     async def submit(self, job: Job) -> Submission:
+        self.seeds.append(job.request.extras.get("seed"))
         return self._next(job.outputs)  # type: ignore[return-value]
 
     async def poll(self, ref: ProviderRef) -> Progress:
@@ -85,11 +87,12 @@ class Scripted:
         return answer
 
 
-def _job(outputs: int, per_call: int) -> Job:
+def _job(outputs: int, per_call: int, **extras: float) -> Job:
     model = _CATALOG.model(_IMAGE)
     message = CreateGenerationRequest(
         model_identifier=_IMAGE, media=model.media_value, prompt="a red cube", output_number=outputs
     )
+    message.extras.update(extras)
     provider_model = replace(model.providers[0], outputs_per_call=per_call)
     return Job(uuid7(), normalise(_CATALOG, message), model, provider_model)
 
@@ -123,6 +126,33 @@ async def test_every_call_is_made_once_and_the_jobs_are_one_reference_that_survi
     assert provider.asked == [1, 1, 1]
     assert [part.job_id for part in answer.ref.parts] == ["job-0", "job-1", "job-2"]
     assert ProviderRef.from_json(answer.ref.to_json()) == answer.ref
+
+
+@pytest.mark.parametrize(
+    ("outputs", "per_call", "seed", "seeds"),
+    [
+        (4, 1, 7, [7, 8, 9, 10]),
+        (4, 3, 7, [7, 10]),
+        (4, 0, 7, [7]),
+        (1, 1, 7, [7]),
+        (3, 1, 0, [0, 1, 2]),
+        (3, 1, 2147483646, [2147483646, 2147483647, 0]),
+    ],
+)
+async def test_calls_of_one_seed_count_on_from_it_so_that_no_picture_is_made_twice(
+    outputs: int, per_call: int, seed: int, seeds: list[int]
+) -> None:
+    provider = Scripted(_refs(4))
+    job = _job(outputs, per_call, seed=seed)
+    await FanOut(provider).submit(job)
+    assert provider.seeds == seeds
+    assert job.request.extras["seed"] == seed
+
+
+async def test_without_a_seed_no_call_has_one() -> None:
+    provider = Scripted(_refs(3))
+    await FanOut(provider).submit(_job(3, 1))
+    assert provider.seeds == [None] * 3
 
 
 async def test_calls_that_did_their_work_at_once_are_one_finished_job() -> None:
