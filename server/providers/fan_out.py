@@ -80,7 +80,7 @@ class FanOut:
         """
         if not ref.parts:
             return await self._adapter.poll(ref)
-        return _joined(await asyncio.gather(*(self._poll_part(part) for part in ref.parts)))
+        return _joined(ref.parts, await asyncio.gather(*(self._poll_part(part) for part in ref.parts)))
 
     async def cancel(self, ref: ProviderRef) -> CancelOutcome:
         """Asks to stop every part."""
@@ -144,7 +144,7 @@ def _together(answers: Sequence[Submission]) -> Submission:
     going = [answer.ref for answer in answers if isinstance(answer, Accepted | Done)]
     done = [answer.finished for answer in answers if isinstance(answer, Done)]
     if going:
-        ref = ProviderRef(going[0].job_id, {}, tuple(going))
+        ref = _job_of(going)
         return Done(ref, _finished(done)) if len(done) == len(going) else Accepted(ref)
     unknown = next((answer for answer in answers if isinstance(answer, Unknown)), None)
     if unknown is not None:
@@ -155,24 +155,47 @@ def _together(answers: Sequence[Submission]) -> Submission:
     return next(answer for answer in answers if isinstance(answer, NotSent))
 
 
-def _joined(states: Sequence[Progress | ProviderUnreachable]) -> Progress:
+def _job_of(parts: Sequence[ProviderRef]) -> ProviderRef:
+    return ProviderRef(parts[0].job_id, {}, tuple(parts))
+
+
+def _joined(parts: Sequence[ProviderRef], states: Sequence[Progress | ProviderUnreachable]) -> Progress:
     unreachable = [state for state in states if isinstance(state, ProviderUnreachable)]
     if len(unreachable) == len(states):
         raise max(unreachable, key=_asked_for)
+    # What a part costs that we see nothing of: its provider said so when it took it, or nobody knows.
+    billed = [part.cost_micros for part, state in zip(parts, states, strict=True) if _is_billed_unseen(state)]
     finished = [state for state in states if isinstance(state, Finished)]
-    ready = _finished(finished) if finished else None
+    ready = _finished(finished, billed) if finished else None
     waits = [state.retry_after for state in states if isinstance(state, Pending)]
     waits += [max(_UNREACHABLE_SECONDS, _asked_for(state)) for state in unreachable]
     if waits:
-        return Pending(max(waits), ready)
-    if ready is not None:
-        return ready
+        going = [
+            part
+            for part, state in zip(parts, states, strict=True)
+            if isinstance(state, Pending | ProviderUnreachable)
+        ]
+        return Pending(max(waits), ready, None if ready is None else _job_of(going))
+    over = ready or _without_output(states, may_be_billed=bool(billed))
+    lost = next((state for state in states if isinstance(state, Lost)), None)
+    if lost is not None:
+        return Lost(lost.fault, over)
+    return over or CanceledUpstream()
+
+
+def _without_output(
+    states: Sequence[Progress | ProviderUnreachable], *, may_be_billed: bool
+) -> Failed | CanceledUpstream | None:
+    """The end of parts none of which made anything; None when all are lost."""
     failed = [state.fault for state in states if isinstance(state, Failed)]
     if failed:
-        return Failed(_gravest(failed))
-    lost = next((state for state in states if isinstance(state, Lost)), None)
-    stopped = [state for state in states if isinstance(state, CanceledUpstream)]
-    return lost or CanceledUpstream(any(state.may_be_billed for state in stopped))
+        return Failed(_gravest(failed), may_be_billed)
+    stopped = any(isinstance(state, CanceledUpstream) for state in states)
+    return CanceledUpstream(may_be_billed) if stopped else None
+
+
+def _is_billed_unseen(state: Progress | ProviderUnreachable) -> bool:
+    return isinstance(state, Lost) or (isinstance(state, CanceledUpstream) and state.may_be_billed)
 
 
 def _asked_for(error: ProviderUnreachable) -> float:
@@ -180,14 +203,15 @@ def _asked_for(error: ProviderUnreachable) -> float:
     return error.fault.retry_after or 0.0
 
 
-def _finished(parts: Sequence[Finished]) -> Finished:
-    costs = [part.cost_micros for part in parts]
+def _finished(parts: Sequence[Finished], billed: Sequence[int | None] = ()) -> Finished:
+    costs = [part.cost_micros for part in parts] + list(billed)
     times = [part.run_seconds for part in parts if part.run_seconds is not None]
     known = [cost for cost in costs if cost is not None]
     return Finished(
         tuple(output for part in parts for output in part.outputs),
         run_seconds=max(times) if times else None,
         cost_micros=sum(known) if len(known) == len(costs) else None,
+        unseen=len(billed),
     )
 
 

@@ -173,6 +173,8 @@ class Pending:
     retry_after: float
     ready: Finished | None = None
     """What is there already, of a job in several parts."""
+    rest: ProviderRef | None = None
+    """The parts that still go on, where others are ready."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +186,8 @@ class Finished:
     """How long the provider says that the model ran."""
     cost_micros: int | None = None
     """What the provider says that it bills us, in micro-dollars."""
+    unseen: int = 0
+    """Further calls of the job that it may bill, and of which nothing can be had: they were stopped or got lost."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,6 +195,8 @@ class Failed:
     """The job ended without an output."""
 
     fault: Fault
+    may_be_billed: bool = False
+    """Whether a part of it, which was stopped or got lost, may be billed all the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +212,8 @@ class Lost:
     """The provider does not know the job, or has thrown its output away."""
 
     fault: Fault
+    others: Finished | Failed | CanceledUpstream | None = None
+    """What became of the other parts, where only some are lost: the outcome for whoever believes the loss."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +227,11 @@ class Done:
 Submission = Accepted | Done | Refused | NotSent | Unknown
 
 Progress = Pending | Finished | Failed | CanceledUpstream | Lost
+
+
+def believed(progress: Progress) -> Progress:
+    """The outcome for whoever takes a loss for certain: that of the other parts, where there are any."""
+    return progress.others if isinstance(progress, Lost) and progress.others is not None else progress
 
 
 class CancelOutcome(Enum):

@@ -53,6 +53,11 @@ _TAKEN = Fault(
     error_reason_pb2.ERROR_REASON_PROVIDER_SUBMIT_UNKNOWN,
     "The job that the inference provider named belongs to an equal request.",
 )
+_NOT_WANTED = Fault(
+    FaultKind.PROVIDER,
+    error_reason_pb2.ERROR_REASON_PROVIDER_TIMEOUT,
+    "The generation had ended before the request was sent.",
+)
 _NO_ACCOUNT = Fault(
     FaultKind.ACCOUNT,
     error_reason_pb2.ERROR_REASON_PROVIDER_CREDITS_EXHAUSTED,
@@ -92,6 +97,8 @@ class Attempts:
         attempt_id = work.prediction_id if ordinal == 1 else uuid7()
         began = self._now()
         if not await self._begin(work, attempt_id, ordinal, choice):
+            # It may be on record all the same, where the answer to a first try was lost and a cancel came before the next.
+            await insist(lambda: self._record(work, attempt_id, "canceled", _NOT_WANTED))
             return None
         reach(Point.ATTEMPT_BEGUN)
         if adapter is None:
@@ -204,6 +211,21 @@ class Attempts:
         self, work: Work, attempt_id: UUID, state: str, fault: Fault, cost: int | None = None
     ) -> None:
         await store.record_attempt(
+            self._engine,
+            work.job,
+            attempt_id,
+            state,
+            code=spec_of(fault.reason).bse_code,
+            message=fault.message,
+            kind=fault.kind.value,
+            cost=cost,
+        )
+
+    async def give_up(
+        self, work: Work, attempt_id: UUID, fault: Fault, *, state: str = "failed", cost: int | None = None
+    ) -> bool:
+        """As `fail`, for an attempt without an answer; False when its job has become known, so that it goes on."""
+        return await store.give_up_attempt(
             self._engine,
             work.job,
             attempt_id,

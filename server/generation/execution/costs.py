@@ -24,7 +24,8 @@ def finished_micros(
     """
     if finished.cost_micros is not None:
         return finished.cost_micros
-    return upstream_micros(work.model.provider(provider), work.request, len(finished.outputs), seconds)
+    made = len(finished.outputs) + finished.unseen
+    return upstream_micros(work.model.provider(provider), work.request, made, seconds)
 
 
 def _named(ref: ProviderRef) -> int | None:

@@ -156,6 +156,8 @@ class Finishing:
             output_expires=work.now + timedelta(seconds=retention),
         )
 
+        await self._delivery.forget_ended(work)
+
         async def settle() -> str:
             return await self._settlements.submit(settlement, work.account_id.int)
 

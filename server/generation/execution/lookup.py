@@ -73,8 +73,8 @@ class Lookup:
             return Looked.FOUND if word in ACCEPTED else Looked.NOT_YET
         if age < LOOKUP_GIVES_UP_AFTER:
             return Looked.NOT_YET
-        await self._attempts.fail(work, attempt.id, _NEVER_ARRIVED)
-        return Looked.NEVER_ARRIVED
+        over = await self._attempts.give_up(work, attempt.id, _NEVER_ARRIVED)
+        return Looked.NEVER_ARRIVED if over else Looked.FOUND
 
     def _without_list(self, work: Work, attempt: AttemptView, adapter: Adapter) -> Looked:
         if self._attempts.job(work, attempt.id, adapter).callback_url is not None:

@@ -23,6 +23,7 @@ from server.runtime.fault_points import Point, reach
 
 _LARGEST_BYTES = {"image": 64 * 1024 * 1024, "video": 1024 * 1024 * 1024}
 _FETCH_SECONDS = 120.0
+_MAY_HAVE_STORED = frozenset({"discarded", "canceled"})
 _log = logging.getLogger(__name__)
 
 
@@ -109,6 +110,15 @@ class Delivery:
             allow_private=self._providers.allow_private,
             directory=self._folder,
         )
+
+    async def forget_ended(self, work: Work) -> None:
+        """Removes what attempts stored that ended without delivering it: a worker may have died before it could.
+
+        Due before the generation's job ends, for nobody looks at it after that.
+        """
+        for attempt in work.attempts:
+            if attempt.state in _MAY_HAVE_STORED:
+                await self.forget(work, attempt.id)
 
     async def forget(self, work: Work, attempt_id: UUID) -> None:
         """Removes whatever was stored for an attempt that delivered nothing; what cannot be removed now is logged."""

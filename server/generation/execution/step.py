@@ -43,8 +43,10 @@ from server.providers.protocol import (
     Finished,
     Lost,
     Pending,
+    ProviderRef,
     ProviderUnreachable,
     Unknown,
+    believed,
 )
 from server.providers.registry import Providers
 from server.runtime.combiner import Combiner
@@ -226,7 +228,10 @@ class Stepper:
             case Looked.NOT_YET | Looked.NEVER_KNOWN:
                 # Whatever becomes of the job, it is ours to pay: the customer never pays twice.
                 cost = estimated_micros(work, attempt)
-                await self._attempts.fail(work, attempt.id, NEVER_ANSWERED, state="discarded", cost=cost)
+                if not await self._attempts.give_up(
+                    work, attempt.id, NEVER_ANSWERED, state="discarded", cost=cost
+                ):
+                    return Again(0)
                 count_possible_duplicate(work, attempt.provider, cost)
                 if looked is Looked.NOT_YET:
                     return await self._fail(await self._loading.reload(work), NEVER_ANSWERED.reason)
@@ -240,14 +245,14 @@ class Stepper:
             progress = await adapter.poll(attempt.ref)
         except ProviderUnreachable as error:
             return await self._wait(work, attempt, Pending(error.fault.retry_after or _LONGEST_PAUSE))
-        match progress:
-            case Pending():
-                return await self._wait(work, attempt, progress)
-            case Finished():
+        if isinstance(progress, Lost) and work.age(attempt) < _SETTLING_IN_SECONDS:
+            return Again(_RETRY_PAUSE)
+        match believed(progress):
+            case Pending() as pending:
+                return await self._wait(work, attempt, pending)
+            case Finished() as finished:
                 reach(Point.POLL_FINISHED)
-                return await self._finish(work, attempt, progress)
-            case Lost() if work.age(attempt) < _SETTLING_IN_SECONDS:
-                return Again(_RETRY_PAUSE)
+                return await self._finish(work, attempt, finished)
             case Lost(fault):
                 # It took the job and may bill it; nothing of it can be had any more.
                 self._health.failed(work, attempt.provider, fault)
@@ -255,9 +260,10 @@ class Stepper:
                 await self._attempts.fail(work, attempt.id, fault, state="discarded", cost=cost)
                 await self._delivery.forget(work, attempt.id)
                 return await self._after_fault(work)
-            case Failed(fault):
+            case Failed(fault, may_be_billed):
                 self._health.failed(work, attempt.provider, fault)
-                await self._attempts.fail(work, attempt.id, fault)
+                cost = estimated_micros(work, attempt) if may_be_billed else None
+                await self._attempts.fail(work, attempt.id, fault, cost=cost)
                 return await self._after_fault(work)
             case CanceledUpstream(may_be_billed):
                 self._health.failed(work, attempt.provider, _STOPPED_THERE)
@@ -270,13 +276,14 @@ class Stepper:
         age = work.age(attempt)
         slow = age >= work.model.attempt_seconds
         if pending.ready is not None and (slow or work.overdue >= 0):
-            return await self._finish(work, attempt, await self._cut_short(work, attempt, pending.ready))
+            ready = await self._cut_short(work, attempt, pending.ready, pending.rest)
+            return await self._finish(work, attempt, ready)
         if work.overdue >= 0:
             self._health.failed(work, attempt.provider, _TOO_SLOW)
             return await self._give_up(work, attempt, _TOO_SLOW)
         # Where nobody would come after it, it has until the deadline.
         gives_way = slow and work.untried and not self._ambiguity.forbids(work)
-        if gives_way and await self._stop(attempt) is CancelOutcome.SENT_CONFIRMED:
+        if gives_way and await self._stop(attempt, attempt.ref) is CancelOutcome.SENT_CONFIRMED:
             self._health.failed(work, attempt.provider, _TOO_SLOW)
             await self._attempts.fail(work, attempt.id, _TOO_SLOW, state="canceled")
             return await self._after_fault(work)
@@ -285,22 +292,24 @@ class Stepper:
         pause = min(max(pending.retry_after, usual, least), _LONGEST_ASKED_PAUSE, -work.overdue)
         return Again(max(pause, 0.1))
 
-    async def _cut_short(self, work: Work, attempt: AttemptView, ready: Finished) -> Finished:
-        """What is ready of several calls: the others are stopped as best they can be, and may be billed where not."""
-        if await self._stop(attempt) is CancelOutcome.SENT_CONFIRMED:
+    async def _cut_short(
+        self, work: Work, attempt: AttemptView, ready: Finished, rest: ProviderRef | None
+    ) -> Finished:
+        """What is ready of several calls: the rest is stopped as best it can be, and may be billed where not."""
+        if await self._stop(attempt, rest) is CancelOutcome.SENT_CONFIRMED:
             return ready
         return replace(ready, cost_micros=estimated_micros(work, attempt))
 
-    async def _stop(self, attempt: AttemptView) -> CancelOutcome:
-        """Asks the provider to stop, as best it can be asked."""
+    async def _stop(self, attempt: AttemptView, ref: ProviderRef | None) -> CancelOutcome:
+        """Asks the provider to stop an attempt's job, or some parts of it, as best it can be asked."""
         adapter = self._providers.get(attempt.provider)
-        if adapter is None or attempt.ref is None:
+        if adapter is None or ref is None:
             return CancelOutcome.NOT_SUPPORTED
-        return await adapter.cancel(attempt.ref)
+        return await adapter.cancel(ref)
 
     async def _give_up(self, work: Work, attempt: AttemptView, fault: Fault, cost: int | None = None) -> Next:
         """Past the deadline: stops the provider's job, keeps its cost as ours, and fails the generation."""
-        stopped = await self._stop(attempt) is CancelOutcome.SENT_CONFIRMED
+        stopped = await self._stop(attempt, attempt.ref) is CancelOutcome.SENT_CONFIRMED
         reach(Point.DEADLINE_STOPPED)
         if cost is None and not stopped:
             cost = estimated_micros(work, attempt)
@@ -321,5 +330,6 @@ class Stepper:
     async def _fail(
         self, work: Work, reason: error_reason_pb2.ErrorReason.ValueType, message: str | None = None
     ) -> Next:
+        await self._delivery.forget_ended(work)
         settled = await self._ending.fail(work.job, work.account_id, reason, message, work.provider_errors())
         return Over(finish=False) if settled else Again(0)

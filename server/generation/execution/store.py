@@ -33,6 +33,12 @@ _RECORD = text(
       cast(:cost as bigint), cast(:run_millis as bigint))
     """
 )
+_GIVE_UP = text(
+    """
+    select generation.give_up_attempt(cast(:id as uuid), cast(:token as bigint), cast(:attempt as uuid), cast(:state as text),
+      cast(:code as text), cast(:message as text), cast(:kind as text), cast(:cost as bigint))
+    """
+)
 _ACCEPTANCE = text(
     "select generation.record_acceptance(cast(:id as uuid), cast(:attempt as uuid), cast(:job_id as text), cast(:ref as jsonb))"
 )
@@ -168,6 +174,39 @@ async def record_attempt(
         word = (await connection.execute(_RECORD, values)).scalar_one()
     if word == "stale":
         raise JobLost
+
+
+async def give_up_attempt(
+    engine: AsyncEngine,
+    job: Job,
+    attempt_id: UUID,
+    state: str,
+    *,
+    code: str,
+    message: str,
+    kind: str,
+    cost: int | None,
+) -> bool:
+    """Ends an attempt without an answer; False when its job has become known meanwhile, so that nothing was ended.
+
+    Raises:
+        JobLost: the job is no longer ours.
+    """
+    values = {
+        "id": job.id,
+        "token": job.token,
+        "attempt": attempt_id,
+        "state": state,
+        "code": code,
+        "message": message,
+        "kind": kind,
+        "cost": cost,
+    }
+    async with statement(engine) as connection:
+        word = (await connection.execute(_GIVE_UP, values)).scalar_one()
+    if word == "stale":
+        raise JobLost
+    return bool(word != "known")
 
 
 async def record_acceptance(

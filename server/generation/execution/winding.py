@@ -19,6 +19,7 @@ from server.providers.protocol import (
     Lost,
     Pending,
     ProviderUnreachable,
+    believed,
 )
 from server.providers.registry import Providers
 from server.runtime.fault_points import Point, reach
@@ -47,6 +48,7 @@ class WindDown:
         """Does the next thing; seconds until the next look, or None when nothing is left to do."""
         attempt = work.open_attempt
         if attempt is None:
+            await self._delivery.forget_ended(work)
             return None
         pause = await self._look(work, attempt, self._providers.get(attempt.provider))
         if pause is None:
@@ -89,19 +91,20 @@ class WindDown:
             progress = await adapter.poll(attempt.ref)
         except ProviderUnreachable as error:
             return max(error.fault.retry_after or 0.0, adapter.capabilities.min_poll_seconds, _LOOK_SECONDS)
-        match progress:
+        match believed(progress):
             case Pending(retry_after):
                 return max(retry_after, _LOOK_SECONDS)
-            case Finished():
-                await self._discard(work, attempt, finished_micros(work, attempt.provider, progress))
+            case Finished() as finished:
+                await self._discard(work, attempt, finished_micros(work, attempt.provider, finished))
             case Lost(fault):
                 cost = estimated_micros(work, attempt)
                 await self._attempts.fail(work, attempt.id, fault, state="discarded", cost=cost)
             case CanceledUpstream(may_be_billed):
                 cost = estimated_micros(work, attempt) if may_be_billed else None
                 await self._attempts.end(work, attempt, "canceled", cost)
-            case Failed(fault):
-                await self._attempts.fail(work, attempt.id, fault)
+            case Failed(fault, may_be_billed):
+                cost = estimated_micros(work, attempt) if may_be_billed else None
+                await self._attempts.fail(work, attempt.id, fault, cost=cost)
         return None
 
     async def _discard(self, work: Work, attempt: AttemptView, cost: int | None) -> None:

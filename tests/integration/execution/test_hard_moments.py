@@ -5,17 +5,24 @@ from __future__ import annotations
 import asyncio
 import base64
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import pytest
 from sqlalchemy.exc import OperationalError
 from starlette.responses import JSONResponse, Response
 
-from babysea.generation.v1 import generation_pb2
+from babysea.generation.v1 import generation_pb2, generation_service_pb2
 from kit.ids import uuid7
 from server.generation.execution import executor as executing
 from server.generation.execution import lookup, store
+from server.generation.execution.outputs import Delivery
+from server.generation.execution.waking import wake_for_callback
 from server.generation.execution.work import AttemptView, Work
+from server.generation.storage import OutputStore
+from server.providers.protocol import ProviderRef
+from server.providers.replicate import Replicate
 from server.worker import open_executor
 from tests.integration.execution.fakes import Behaviour, Fakes, cut, pictures, png, says
 from tests.integration.execution.waste import wasted
@@ -285,3 +292,91 @@ async def test_a_worker_that_stops_begins_no_attempt_that_it_would_hang_up(
     assert (record.generation.state, record.generation.provider_used) == (SUCCEEDED, "openai")
     assert (fakes.calls("replicate"), fakes.calls("openai")) == (1, 1)
     assert await wasted(stack, created.generation.generation_id) == []
+
+
+async def test_a_cancel_while_the_beginning_is_in_doubt_books_no_request_that_was_never_sent(
+    fakes: Fakes, stack: Stack, customer: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """begin_attempt commits, its answer is lost, the customer cancels, the repetition says `ended`."""
+    begin, age, first = store.begin_attempt, Work.age, True
+    monkeypatch.setattr(Work, "age", lambda self, attempt: age(self, attempt) + 3600)
+
+    async def loses_the_answer(*given: Any, **named: Any) -> bool:
+        nonlocal first
+        if not first:
+            return await begin(*given, **named)
+        first = False
+        await begin(*given, **named)
+        cancel = generation_service_pb2.CancelGenerationRequest(generation_id=str(given[1].id))
+        await stack.generations.CancelGeneration(cancel, metadata=customer.metadata)
+        raise OperationalError("begin", {}, ConnectionError("connection was closed"))
+
+    monkeypatch.setattr(store, "begin_attempt", loses_the_answer)
+    created = await customer.create(
+        model_identifier=SYNCHRONOUS, output_format="png", provider_order="openai"
+    )
+    id_ = created.generation.generation_id
+    await customer.finished(id_)
+    async with asyncio.timeout(20):
+        while not all(a.resolved_at.seconds for a in (await customer.get(id_)).attempts):
+            await asyncio.sleep(0.1)
+    assert fakes.calls("openai") == 0
+    assert await wasted(stack, id_) == []
+
+
+async def test_an_attempt_whose_job_a_report_names_is_never_said_not_to_have_arrived(
+    fakes: Fakes, stack: Stack, customer: Customer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The report comes while the list is read, which does not show the job yet."""
+    monkeypatch.setattr(lookup, "LOOKUP_AFTER", timedelta(seconds=1))
+    monkeypatch.setattr(lookup, "LOOKUP_GIVES_UP_AFTER", timedelta(seconds=1))
+    job = f"rep{uuid7()}"
+    words: list[str] = []
+
+    async def find(self: Replicate, asked: Any, since: Any) -> tuple[ProviderRef, ...]:
+        app = stack.server.shared.databases.app
+        words.append(await wake_for_callback(app, asked.attempt_id, job, job, ProviderRef(job, {})))
+        return ()
+
+    monkeypatch.setattr(Replicate, "find", find)
+    fakes.scripts["replicate"] = [cut]
+    created = await customer.create(model_identifier=ALONE)
+    record = await customer.finished(created.generation.generation_id)
+    assert words == ["recorded"]
+    assert [attempt.provider_job_id for attempt in record.attempts] == [job]
+    assert record.generation.state == SUCCEEDED
+
+
+async def test_a_worker_that_dies_after_a_discard_leaves_no_file_that_no_record_names(
+    fakes: Fakes, stack: Stack, customer: Customer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, forget, died = OutputStore.write, Delivery.forget, False
+    ids: list[str] = []
+
+    async def canceled_meanwhile(self: OutputStore, *given: Any) -> None:
+        await write(self, *given)
+        cancel = generation_service_pb2.CancelGenerationRequest(generation_id=ids[0])
+        await stack.generations.CancelGeneration(cancel, metadata=customer.metadata)
+
+    async def dies_once(self: Delivery, *given: Any) -> None:
+        nonlocal died
+        if not died:
+            died = True
+            raise RuntimeError("killed here")
+        await forget(self, *given)
+
+    monkeypatch.setattr(OutputStore, "write", canceled_meanwhile)
+    monkeypatch.setattr(Delivery, "forget", dies_once)
+    created = await customer.create(model_identifier="bfl/flux-1.1-pro", output_format="png")
+    ids.append(created.generation.generation_id)
+    record = await customer.finished(ids[0])
+    assert record.generation.state == generation_pb2.STATE_CANCELED
+    connection = await stack.region.connect()
+    try:
+        async with asyncio.timeout(20):
+            while await connection.fetchval("select count(*) from runtime.job where id = $1", UUID(ids[0])):
+                await asyncio.sleep(0.1)
+    finally:
+        await connection.close()
+    assert died
+    assert [path.name for path in tmp_path.rglob("*.png")] == []

@@ -117,6 +117,7 @@ FUNCTIONS: dict[str, set[str]] = {
     "generation.begin_chosen_attempt": {"babysea_worker"},
     "generation.record_acceptance": {"babysea_worker"},
     "generation.record_attempt": {"babysea_worker"},
+    "generation.give_up_attempt": {"babysea_worker"},
     "generation.note_cancel_sent": {"babysea_worker"},
     "generation.find_file": {"babysea_app"},
     "generation.delete_generation": {"babysea_admitter"},

@@ -37,6 +37,7 @@ from server.providers.protocol import (
     RemoteOutput,
     Submission,
     Unknown,
+    believed,
 )
 
 _CATALOG = load_catalog()
@@ -193,14 +194,16 @@ async def test_calls_that_were_all_refused_are_refused_for_the_gravest_reason() 
 
 async def test_parts_are_over_when_all_are_and_what_is_ready_is_told_before() -> None:
     states = [Pending(2.0), _finished("1")]
-    assert await FanOut(Scripted(states)).poll(_ref("1", "2")) == Pending(2.0, _finished("1"))
+    # Only what still goes on may have to be stopped.
+    rest = ProviderRef("1", {}, (ProviderRef("1", {}),))
+    assert await FanOut(Scripted(states)).poll(_ref("1", "2")) == Pending(2.0, _finished("1"), rest)
     assert await FanOut(Scripted([Pending(1.0), Pending(3.0)])).poll(_ref("1", "2")) == Pending(3.0)
     both = await FanOut(Scripted([_finished("1", 5, 1.0), _finished("2", 7, 3.0)])).poll(_ref("1", "2"))
     assert isinstance(both, Finished)
     assert (len(both.outputs), both.cost_micros, both.run_seconds) == (2, 12, 3.0)
 
 
-@pytest.mark.parametrize("bad", [Failed(_fault()), Lost(_fault()), CanceledUpstream()])
+@pytest.mark.parametrize("bad", [Failed(_fault()), CanceledUpstream()])
 async def test_a_part_that_failed_leaves_what_the_others_made(bad: Progress) -> None:
     assert await FanOut(Scripted([bad, _finished("2")])).poll(_ref("1", "2")) == _finished("2")
 
@@ -215,9 +218,42 @@ async def test_parts_that_all_ended_without_an_output_ended_by_the_gravest_fault
     policy = Failed(_fault(FaultKind.CONTENT_POLICY))
     assert await FanOut(Scripted([Failed(_fault()), policy])).poll(_ref("1", "2")) == policy
     lost = Lost(_fault())
-    assert await FanOut(Scripted([CanceledUpstream(), lost])).poll(_ref("1", "2")) == lost
+    assert await FanOut(Scripted([lost, lost])).poll(_ref("1", "2")) == lost
     canceled = CanceledUpstream()
     assert await FanOut(Scripted([canceled, canceled])).poll(_ref("1", "2")) == canceled
+
+
+@pytest.mark.parametrize(
+    ("beside", "others"),
+    [
+        (_finished("2"), replace(_finished("2"), cost_micros=12, unseen=1)),
+        (_finished("2", None), replace(_finished("2", None), unseen=1)),
+        (Failed(_fault()), Failed(_fault(), may_be_billed=True)),
+        (CanceledUpstream(), CanceledUpstream(may_be_billed=True)),
+    ],
+)
+async def test_a_lost_part_is_told_with_what_became_of_the_others(beside: Progress, others: Progress) -> None:
+    parts = (ProviderRef("1", {}, cost_micros=7), ProviderRef("2", {}))
+    progress = await FanOut(Scripted([Lost(_fault()), beside])).poll(ProviderRef("1", {}, parts))
+    assert progress == Lost(_fault(), others)  # type: ignore[arg-type]
+    assert believed(progress) == others
+
+
+@pytest.mark.parametrize(
+    ("named", "beside", "together"),
+    [
+        (7, _finished("2"), replace(_finished("2"), cost_micros=12, unseen=1)),
+        (None, _finished("2"), replace(_finished("2", None), unseen=1)),
+        (7, Failed(_fault()), Failed(_fault(), may_be_billed=True)),
+        (7, CanceledUpstream(), CanceledUpstream(may_be_billed=True)),
+    ],
+)
+async def test_what_a_stopped_part_may_be_billed_for_is_not_forgotten(
+    named: int | None, beside: Progress, together: Progress
+) -> None:
+    parts = (ProviderRef("1", {}, cost_micros=named), ProviderRef("2", {}))
+    stopped = CanceledUpstream(may_be_billed=True)
+    assert await FanOut(Scripted([stopped, beside])).poll(ProviderRef("1", {}, parts)) == together
 
 
 async def test_a_part_that_gives_no_answer_is_waited_for_and_all_of_them_are_unreachable() -> None:
