@@ -110,7 +110,7 @@ async def open_executor(shared: Dependencies) -> AsyncIterator[Executor]:
     )
     try:
         async with LateSuccesses(engine, providers, loading):
-            yield Executor(engine, stepper, executor_settings)
+            yield Executor(engine, shared.databases.lease, stepper, executor_settings)
     finally:
         await settlements.close()
         await providers.aclose()

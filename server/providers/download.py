@@ -22,7 +22,6 @@ from server.providers.guard import (
     connect_limits,
     open_guarded,
     peer_of,
-    resolve,
     target_of,
 )
 from server.providers.media import HEAD_BYTES, is_whole, sniff_media
@@ -99,13 +98,13 @@ class Downloaded:
 
 
 def open_downloader(
-    *, allow_loopback: bool = False, resolve: Resolve = resolve
+    *, allow_loopback: bool = False, resolve: Resolve | None = None
 ) -> httpcore.AsyncConnectionPool:
     """The connections to file hosts. No credential goes along, and no redirect is followed.
 
     Args:
         allow_loopback: whether they may lead to loopback, where the sandbox is.
-        resolve: how names are looked up.
+        resolve: how names are looked up; None for threads of their own.
     """
     return open_guarded(GuardedBackend(allow_loopback=allow_loopback, resolve=resolve), kept=_MOST_KEPT)
 

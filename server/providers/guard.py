@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import socket
 from collections.abc import Awaitable, Callable, Iterable
 
 import httpcore
 import httpx
 
 from server.providers.addresses import is_public
+from server.providers.resolver import Resolver
 
 Resolve = Callable[[str, int], Awaitable[tuple[str, ...]]]
 """Looks a host's addresses up."""
@@ -35,23 +35,16 @@ class ForbiddenAddress(Exception):  # noqa: N818
     """The host has an address that is not one of the public internet."""
 
 
-async def resolve(host: str, port: int) -> tuple[str, ...]:
-    """The addresses of a host, as the system's resolver orders them.
-
-    Raises:
-        OSError: it has none.
-    """
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    return tuple(dict.fromkeys(str(entry[4][0]) for entry in found))
-
-
 class GuardedBackend(httpcore.AsyncNetworkBackend):
     """Opens connections to public addresses only."""
 
-    def __init__(self, *, allow_loopback: bool, resolve: Resolve = resolve) -> None:
-        """Takes whether loopback counts as public too, for development, and how names are looked up."""
+    def __init__(self, *, allow_loopback: bool, resolve: Resolve | None = None) -> None:
+        """Takes whether loopback counts as public too, for development, and how names are looked up.
+
+        Without the latter it has a resolver of its own, so that other backends' names wait for none of its names.
+        """
         self._allow_loopback = allow_loopback
-        self._resolve = resolve
+        self._resolve = resolve or Resolver().resolve
         self._network = httpcore.AnyIOBackend()
 
     async def connect_tcp(

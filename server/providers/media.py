@@ -83,12 +83,13 @@ def _shown_size(header: bytes) -> tuple[int, int] | None:
 def _movie_seconds(header: bytes) -> float | None:
     try:
         if header[0] == 1:
-            scale, length = struct.unpack_from(">IQ", header, 20)
+            (scale, length), unknown = struct.unpack_from(">IQ", header, 20), (1 << 64) - 1
         else:
-            scale, length = struct.unpack_from(">II", header, 12)
+            (scale, length), unknown = struct.unpack_from(">II", header, 12), (1 << 32) - 1
     except (IndexError, struct.error):
         return None
-    return length / scale if scale and length else None
+    # All ones: whoever wrote the header did not know it (ISO 14496-12, 8.2.2.3).
+    return length / scale if scale and length not in (0, unknown) else None
 
 
 def _inside(file: BinaryIO, start: int, end: int, *way: bytes) -> Iterator[int]:

@@ -34,6 +34,8 @@ class Databases:
     """babysea_admitter, in autocommit: admission, settlement and cancel functions, and nothing else."""
     worker: AsyncEngine
     """babysea_worker: system loops and the ledger's verbs."""
+    lease: AsyncEngine
+    """babysea_worker, one connection: a worker's lease, which must not wait behind the worker's own statements."""
     vault: AsyncEngine
     """The vault database, which keeps wrapped data keys apart from the data."""
     logger: AsyncEngine | None = None
@@ -41,19 +43,21 @@ class Databases:
 
     async def close(self) -> None:
         """Closes every connection."""
-        for engine in (self.app, self.admitter, self.worker, self.vault, self.logger):
+        for engine in (self.app, self.admitter, self.worker, self.lease, self.vault, self.logger):
             if engine is not None:
                 await engine.dispose()
 
 
 def open_databases(settings: Settings) -> Databases:
     """Makes the engines; nothing connects before it is first used."""
+    worker = settings.worker_database_url.get_secret_value()
     return Databases(
         app=_engine(settings.database_url.get_secret_value(), settings.database_pool_size),
         admitter=_engine(
             settings.admitter_database_url.get_secret_value(), settings.admitter_pool_size, autocommit=True
         ),
-        worker=_engine(settings.worker_database_url.get_secret_value(), settings.database_pool_size),
+        worker=_engine(worker, settings.database_pool_size),
+        lease=_engine(worker, 1),
         vault=_engine(settings.vault_database_url.get_secret_value(), 2),
         logger=_logger(settings.logs_database_url.get_secret_value()),
     )

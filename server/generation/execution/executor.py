@@ -53,11 +53,14 @@ class Executor:
     def __init__(
         self,
         engine: AsyncEngine,
+        lease_engine: AsyncEngine,
         stepper: Stepper,
         settings: ExecutorSettings,
         new_id: Callable[[], UUID] = uuid7,
     ) -> None:
+        """Takes its parts; the lease has an engine to itself, because a lease that waits for a connection runs out."""
         self._engine = engine
+        self._lease_engine = lease_engine
         self._stepper = stepper
         self._settings = settings
         self._new_id = new_id
@@ -159,25 +162,28 @@ class Executor:
 
     async def _beat(self) -> None:
         """Keeps the lease; when it ran out, gives up every job and begins anew under another id."""
+        lease, loop = self._settings.lease_seconds, asyncio.get_running_loop()
         while True:
+            began = loop.time()
             try:
                 if self._worker is None:
                     worker = self._new_id()
-                    await leases.heartbeat(self._engine, worker, self._settings.lease_seconds, new=True)
+                    await leases.heartbeat(self._lease_engine, worker, lease, new=True)
                     self._worker = worker
-                elif not await leases.heartbeat(self._engine, self._worker, self._settings.lease_seconds):
+                elif not await leases.heartbeat(self._lease_engine, self._worker, lease):
                     _log.warning("the lease ran out; all jobs are given up")
                     self._worker = None
                     for task in self._live.values():
                         task.cancel()
                     continue
-                if await leases.reclaim(self._engine):
+                if await leases.reclaim(self._lease_engine):
                     reach(Point.LEASE_RECLAIMED)
             except Exception:  # noqa: BLE001 - the heartbeat outlives every failure
                 _log.warning("the heartbeat failed", exc_info=True)
-                await asyncio.sleep(min(1.0, self._settings.lease_seconds / 3))
+                await asyncio.sleep(min(1.0, lease / 3))
                 continue
-            await asyncio.sleep(self._settings.lease_seconds / 3)
+            # From its beginning: a slow database is asked sooner, not later.
+            await asyncio.sleep(max(0.0, began + lease / 3 - loop.time()))
 
     async def _drain(self) -> None:
         """Lets steps come to their end, in a bounded time."""
@@ -196,4 +202,4 @@ class Executor:
     async def _leave(self) -> None:
         if self._worker is not None:
             with suppress(Exception):
-                await leases.leave(self._engine, self._worker)
+                await leases.leave(self._lease_engine, self._worker)

@@ -14,6 +14,7 @@ from uuid import UUID
 from server.generation.execution.work import Work
 from server.providers.inputs import InputFetcher, InputLimits, InputRefused, discard
 from server.providers.protocol import Fault, FaultKind, InputFile
+from server.providers.resolver import asking_for
 from server.runtime.leases import Job
 
 _AT_ONCE_OF_AN_ACCOUNT = 4
@@ -77,7 +78,8 @@ class Inputs:
             return None
         self._fetching[account] += 1
         try:
-            fetched = await self._fetch(urls, len(work.request.input_file))
+            with asking_for(account):
+                fetched = await self._fetch(urls, len(work.request.input_file))
         finally:
             self._fetching[account] -= 1
             self._fetching += Counter()  # Forgets accounts that fetch nothing.

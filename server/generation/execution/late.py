@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from contextlib import suppress
 
 from opentelemetry.metrics import get_meter
 from opentelemetry.trace import SpanKind
@@ -18,9 +19,11 @@ from server.generation.execution import late_store as store
 from server.generation.execution.costs import finished_micros
 from server.generation.execution.late_store import LateLook
 from server.generation.execution.loading import Loading
+from server.generation.execution.persistence import DATABASE_ERRORS
 from server.generation.execution.tracing import traceparent_of
-from server.providers.protocol import Finished, Lost, Pending, ProviderUnreachable
+from server.providers.protocol import Finished, Lost, Pending, ProviderUnreachable, believed
 from server.providers.registry import Providers
+from server.runtime.database_errors import is_refused
 from server.runtime.encryption import DecryptionError
 from server.runtime.leases import Job
 from server.runtime.repeating import Repeating
@@ -56,7 +59,7 @@ class LateSuccesses(Repeating):
         return 0 if await self.work() == _BATCH else None
 
     async def work(self) -> int:
-        """Asks about what is due; how many attempts that were. One that fails stays due, and spoils no other."""
+        """Asks about what is due; how many attempts that were. One that fails comes again later, and spoils no other."""
         due = await store.take(self._engine, _BATCH, _LEASE_SECONDS)
         await asyncio.gather(*(self._look_safely(look) for look in due))
         return len(due)
@@ -70,11 +73,14 @@ class LateSuccesses(Repeating):
         except Exception:  # noqa: BLE001 - one attempt's failure is no other's
             facts = {"attempt_id": str(look.attempt_id), "provider": look.provider}
             _log.warning("a late look failed", exc_info=True, extra={"facts": facts})
+            # What cannot be noted now is due again when its lease ends, and noted then.
+            with suppress(*DATABASE_ERRORS):
+                await self._again(look, answered=False, pause=_AWAY_SECONDS)
 
     async def _look(self, look: LateLook) -> None:
         adapter = self._providers.get(look.provider)
         try:
-            progress = None if adapter is None else await adapter.poll(look.ref)
+            progress = None if adapter is None else believed(await adapter.poll(look.ref))
         except ProviderUnreachable:
             progress = None
         match progress:
@@ -106,12 +112,21 @@ class LateSuccesses(Repeating):
         _log.warning("a job was finished after its attempt had ended", extra={"facts": facts})
 
     async def _cost(self, look: LateLook, finished: Finished) -> int | None:
+        """What it costs; None where nobody can say, because that it is owed must be on record all the same."""
         if finished.cost_micros is not None:
             return finished.cost_micros
         try:
             # To read what was asked for; nothing is written in this job's name.
             work = await self._loading.load(Job(look.generation_id, token=0, attempt=0))
+            return None if work is None else finished_micros(work, look.provider, finished)
         except DecryptionError:
             # Deleted or erased meanwhile, so nobody knows any more what was asked for.
             return None
-        return None if work is None else finished_micros(work, look.provider, finished)
+        except Exception as error:
+            # A database that is away now can say it at the next look, as long as there is one.
+            away = isinstance(error, DATABASE_ERRORS) and not is_refused(error)
+            if away and look.age_seconds <= _LONGEST_SECONDS:
+                raise
+            facts = {"attempt_id": str(look.attempt_id), "provider": look.provider}
+            _log.warning("what a late success costs is not known", exc_info=True, extra={"facts": facts})
+            return None

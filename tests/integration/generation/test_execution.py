@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+
 from babysea.generation.v1 import generation_pb2
+from server.generation.execution import outputs
+from server.providers.media import mp4_seconds
 from tests.support.stack import Customer, Stack
 
 
@@ -57,6 +63,30 @@ async def test_a_video_is_made_and_its_file_is_an_mp4(stack: Stack, customer: Cu
     assert record.generation.outputs[0].content_type == "video/mp4"
     assert record.generation.charged_micros == record.generation.price_micros > 0
     assert await stack.region.audit() == []
+
+
+@pytest.mark.parametrize(("said", "counted"), [((1 << 32) - 1, 5), ((1 << 32) - 2, 6)])
+async def test_a_film_whose_header_says_nothing_or_nonsense_costs_what_was_asked_for(
+    stack: Stack, customer: Customer, monkeypatch: pytest.MonkeyPatch, said: int, counted: int
+) -> None:
+    def said_so(path: Path) -> float | None:
+        content = bytearray(path.read_bytes())
+        header = content.index(b"mvhd") + 4
+        content[header + 16 : header + 20] = said.to_bytes(4, "big")
+        path.write_bytes(content)
+        return mp4_seconds(path)
+
+    monkeypatch.setattr(outputs, "mp4_seconds", said_so)
+    created = await customer.create(
+        model_identifier="bytedance/seedance-1-pro",
+        media=generation_pb2.MEDIA_VIDEO,
+        duration=5.0,
+        resolution="720p",
+    )
+    record = await customer.finished(created.generation.generation_id)
+    assert record.generation.state == generation_pb2.STATE_SUCCEEDED
+    assert record.generation.charged_micros == record.generation.price_micros
+    assert record.attempts[0].cost_micros == counted * 60_000
 
 
 async def test_content_that_a_policy_refuses_is_not_tried_elsewhere(stack: Stack, customer: Customer) -> None:

@@ -12,6 +12,11 @@ import pytest
 from pydantic import SecretStr
 
 from babysea.generation.v1 import generation_pb2, generation_service_pb2
+from server.generation.execution.loading import Loading
+from server.generation.execution.work import Work
+from server.providers.fal import Fal
+from server.providers.protocol import Progress, ProviderRef
+from server.runtime.leases import Job
 from tests.integration.execution.waste import wasted
 from tests.integration.generation.test_cancel import in_state
 from tests.integration.generation.test_timeline import timeline, told
@@ -159,3 +164,82 @@ async def test_a_late_success_of_a_deleted_generation_is_booked_too(
     # What was asked for is gone, so nobody can say what it cost; that it is owed is on record.
     assert [entry[:2] for entry in await wasted(stack, id_)] == [("fal", "discarded")]
     assert await stack.region.audit() == []
+
+
+async def test_a_look_that_fails_comes_again_and_after_a_day_no_more(
+    stack: Stack, customer: Customer, superuser: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = 0
+
+    async def breaks(self: Fal, ref: ProviderRef) -> Progress:
+        nonlocal asked
+        asked += 1
+        raise ValueError("an answer that no adapter foresaw")
+
+    created = await customer.create(**IMAGE, prompt="a lighthouse [[fail]]", provider_order="fal")
+    id_ = created.generation.generation_id
+    await customer.finished(id_)
+    monkeypatch.setattr(Fal, "poll", breaks)
+    later = (
+        "select looks = 0 and run_after > now() + interval '4 minutes' from generation.late_look"
+        " where generation_id = $1"
+    )
+    await look_now(superuser, id_)
+    await once(lambda: superuser.fetchval(later, UUID(id_)))
+    assert asked == 1
+
+    aged = "update generation.late_look set created_at = now() - interval '25 hours' where generation_id = $1"
+    await superuser.execute(aged, UUID(id_))
+    await look_now(superuser, id_)
+
+    async def gone() -> bool:
+        return await watched(superuser, id_) == 0
+
+    await once(gone)
+    assert asked == 2
+    assert await wasted(stack, id_) == []
+
+
+async def test_a_late_success_is_booked_also_when_nobody_can_say_what_it_costs(
+    stack: Stack, customer: Customer, superuser: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def unreadable(self: Loading, job: Job) -> Work | None:
+        raise KeyError("a model that left the catalog")
+
+    created = await customer.create(**IMAGE, prompt="a lighthouse [[late@fal=2500]]", provider_order="fal")
+    id_ = created.generation.generation_id
+    await customer.finished(id_)
+    await once(lambda: billed(stack, "fal"))
+    monkeypatch.setattr(Loading, "load", unreadable)
+    await look_now(superuser, id_)
+    await once(lambda: wasted(stack, id_))
+    assert await wasted(stack, id_) == [("fal", "discarded", 0)]
+    assert await watched(superuser, id_) == 0
+    assert await stack.region.audit() == []
+
+
+async def test_a_late_success_that_is_found_while_the_database_is_away_is_booked_with_its_cost_later(
+    stack: Stack, customer: Customer, superuser: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load, away = Loading.load, True
+
+    async def away_once(self: Loading, job: Job) -> Work | None:
+        nonlocal away
+        if away:
+            away = False
+            raise ConnectionRefusedError
+        return await load(self, job)
+
+    created = await customer.create(**IMAGE, prompt="a lighthouse [[late@fal=2500]]", provider_order="fal")
+    id_ = created.generation.generation_id
+    await customer.finished(id_)
+    await once(lambda: billed(stack, "fal"))
+    monkeypatch.setattr(Loading, "load", away_once)
+
+    async def seen() -> object:
+        await look_now(superuser, id_)
+        return await wasted(stack, id_)
+
+    await once(seen)
+    assert not away
+    assert await wasted(stack, id_) == [("fal", "discarded", await billed(stack, "fal"))]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import threading
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,8 +15,10 @@ import pytest
 
 from babysea.common.v1 import error_reason_pb2 as reasons
 from server.generation.execution.inputs import HeldInputs, Inputs
+from server.providers.guard import GuardedBackend
 from server.providers.inputs import InputFetcher, InputRefused
 from server.providers.protocol import Fault, FaultKind, InputFile
+from server.providers.resolver import Resolver
 from server.runtime.leases import Job
 
 GENERATION = UUID("01935000-0000-7000-8000-000000000002")
@@ -156,3 +160,29 @@ async def test_all_accounts_together_leave_room_for_requests_without_files(
     for task in slow:
         task.cancel()
     await asyncio.gather(*slow, return_exceptions=True)
+
+
+async def test_dead_names_of_one_account_leave_room_to_look_up_those_of_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answering = threading.Event()
+
+    def getaddrinfo(host: str, port: int, **_: object) -> list[object]:
+        if host.startswith("dead"):
+            answering.wait(30)
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("10.0.0.1", port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    backend = GuardedBackend(allow_loopback=False, resolve=Resolver(at_once=3, share=2).resolve)
+    fetcher = InputFetcher(backend, allow_loopback=False, directory=tmp_path)
+    inputs = Inputs(fetcher, at_once=6)
+    dead = [f"http://dead{n}.example/a.png" for n in range(4)]
+    slow = asyncio.create_task(inputs.prepare(work(FIRST, *dead)))
+    await asyncio.sleep(0.1)
+    async with asyncio.timeout(5):
+        fault = await inputs.prepare(work(SECOND, "http://files.example/a.png", account=ANOTHER))
+    assert isinstance(fault, Fault), "its name was looked up, and leads into a private network"
+    assert not slow.done()
+    answering.set()
+    assert isinstance(await slow, Fault)
+    await fetcher.aclose()

@@ -16,6 +16,8 @@ def box(kind: bytes, content: bytes = b"") -> bytes:
 
 MVHD = box(b"mvhd", struct.pack(">IIIII", 0, 0, 0, 1000, 5500) + bytes(80))
 LONG_MVHD = box(b"mvhd", struct.pack(">IQQIQ", 1 << 24, 0, 0, 90_000, 360_000) + bytes(80))
+UNKNOWN_MVHD = box(b"mvhd", struct.pack(">IIIII", 0, 0, 0, 1000, (1 << 32) - 1) + bytes(80))
+LONG_UNKNOWN_MVHD = box(b"mvhd", struct.pack(">IQQIQ", 1 << 24, 0, 0, 1000, (1 << 64) - 1) + bytes(80))
 UPRIGHT, TURNED = (1 << 16, 0, 0, 0, 1 << 16), (0, 1 << 16, 0, -(1 << 16), 0)
 
 
@@ -85,6 +87,8 @@ def test_a_file_that_ends_too_early_is_not_whole(
     [
         (FILM, 5.5),
         (box(b"ftyp", bytes(12)) + box(b"mdat", bytes(40)) + box(b"moov", LONG_MVHD), 4.0),
+        (box(b"moov", UNKNOWN_MVHD), None),
+        (box(b"moov", LONG_UNKNOWN_MVHD), None),
         (box(b"moov", box(b"mvhd", b"\0\0")), None),
         (box(b"moov", box(b"trak")), None),
         (box(b"mdat"), None),
