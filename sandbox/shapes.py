@@ -175,6 +175,7 @@ class Pixels:
 
     named: tuple[str, ...] = ()
     step: int = 1
+    least_pixels: int = 0
     most_pixels: int | None = None
     steepest: float | None = None
     """Greatest ratio of the longer side to the shorter one."""
@@ -198,6 +199,8 @@ class Pixels:
             return ("range", f"Sides must be between {self.least} and {self.most} pixels")
         if width % self.step or height % self.step:
             return ("range", f"Sides must be multiples of {self.step}")
+        if width * height < self.least_pixels:
+            return ("range", f"Must have at least {self.least_pixels} pixels")
         if self.most_pixels is not None and width * height > self.most_pixels:
             return ("range", f"Must have at most {self.most_pixels} pixels")
         if self.steepest is not None and longer > shorter * self.steepest:
