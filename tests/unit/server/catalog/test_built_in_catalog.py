@@ -47,6 +47,13 @@ def test_fal_makes_flux_pro_without_a_picture_or_webp_and_for_no_more_than_one_m
     assert [size for size in sizes if size not in named] == [{"width": 992, "height": 992}]
 
 
+def test_moderation_is_off_by_default_in_every_model_that_has_it(catalog: Catalog) -> None:
+    fields = {model.identifier: model.extra_named("moderation") for model in catalog.models.values()}
+    defaults = {name: field.default for name, field in fields.items() if field is not None}
+    assert {"runway/gen-4-image", "runway/gen-4.5", "bfl/flux-2-pro"} <= set(defaults)
+    assert set(defaults.values()) == {False}
+
+
 @pytest.mark.parametrize(
     ("plan", "requests", "in_flight", "files", "records", "ledger", "monthly"),
     [
