@@ -31,8 +31,8 @@ class SandboxConfig:
     max_log: int = 50_000
     """Log entries remembered in all; the oldest are forgotten first."""
 
-    max_body_bytes: int = 10 * 1024 * 1024
-    """Longest request body read; a longer one is refused with 413."""
+    max_body_bytes: int = 32 * 1024 * 1024
+    """Longest request body read; a longer one is refused with 413. It has room for a picture of 20 MiB in base64."""
 
     media_cache_bytes: int = 64 * 1024 * 1024
     """Bytes of encoded media kept in memory; anything dropped is encoded again, to the same bytes, on demand."""

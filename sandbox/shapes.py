@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import base64
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from .schema import Field, Nested, Text, Violation, check
+
+_PICTURES = (b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"RIFF")
+"""How PNG, JPEG and WebP begin."""
 
 
 @dataclass(frozen=True)
@@ -175,6 +179,7 @@ class Pixels:
 
     named: tuple[str, ...] = ()
     step: int = 1
+    least_pixels: int = 0
     most_pixels: int | None = None
     steepest: float | None = None
     """Greatest ratio of the longer side to the shorter one."""
@@ -198,6 +203,8 @@ class Pixels:
             return ("range", f"Sides must be between {self.least} and {self.most} pixels")
         if width % self.step or height % self.step:
             return ("range", f"Sides must be multiples of {self.step}")
+        if width * height < self.least_pixels:
+            return ("range", f"Must have at least {self.least_pixels} pixels")
         if self.most_pixels is not None and width * height > self.most_pixels:
             return ("range", f"Must have at most {self.most_pixels} pixels")
         if self.steepest is not None and longer > shorter * self.steepest:
@@ -207,6 +214,27 @@ class Pixels:
     def describe(self) -> dict[str, object]:
         """Return the JSON Schema."""
         return {"type": "string"}
+
+
+@dataclass(frozen=True)
+class InBase64:
+    """A picture's own bytes in bare base64: no URL, and no data URI either."""
+
+    required: bool = False
+
+    def problem(self, value: object) -> tuple[str, str] | None:
+        """Refuse other types, what is no base64, and bytes that do not begin as a picture does."""
+        if not isinstance(value, str):
+            return ("type", "Expected a string")
+        try:
+            content = base64.b64decode(value, validate=True)
+        except ValueError:
+            return ("type", "Expected base64")
+        return None if content.startswith(_PICTURES) else ("type", "Expected a picture in base64")
+
+    def describe(self) -> dict[str, object]:
+        """Return the JSON Schema."""
+        return {"type": "string", "contentEncoding": "base64"}
 
 
 def without_nulls(value: object) -> object:

@@ -13,9 +13,18 @@ from .kinds import ModelSpec, Price
 _SEED = Whole(0, 2**31 - 1)
 _MODEL = Text(required=True)
 
+# What the reference page of each family says of sizes: wan 2.2 limits each side, all others the pixels in all.
+_SIZE = Pixels("*", 256, 4096, least_pixels=512 * 512, most_pixels=2048 * 2048, steepest=8.0)
+# The page of wan 2.6 recommends four sizes that have slightly fewer pixels than it demands.
+_WAN_26_NAMED = ("1696*960", "960*1696", "1472*1104", "1104*1472")
+_WAN_26_SIZE = Pixels(
+    "*", 640, 2880, _WAN_26_NAMED, least_pixels=1280 * 1280, most_pixels=1440 * 1440, steepest=4.0
+)
+_WAN_22_SIZE = Pixels("*", 512, 1440)
+
 _PICTURE: dict[str, Field] = {
     "n": Whole(1, 6),
-    "size": Pixels("*", 256, 4096, most_pixels=2048 * 2048, steepest=8.0),
+    "size": _SIZE,
     "seed": _SEED,
     "negative_prompt": Text(most=500),
     "prompt_extend": Flag(),
@@ -77,9 +86,17 @@ _OLD_FILM_INPUT: dict[str, Field] = {
 }
 
 
-def _chat(model: str, micros: int, most: int = 6, *, spare: bool = False) -> ModelSpec:
+def _chat(
+    model: str,
+    micros: int,
+    most: int = 6,
+    *,
+    spare: bool = False,
+    size: Field = _SIZE,
+    usual_size: str = "1024*1024",
+) -> ModelSpec:
     """Return a picture model that takes messages; a spare one has no count, negative prompt or watermark."""
-    given = {**_PICTURE, "n": Whole(1, most)}
+    given = {**_PICTURE, "n": Whole(1, most), "size": size}
     if model.startswith("wan2.7"):
         names = ("1K", "2K", "4K")
         given |= {
@@ -99,13 +116,15 @@ def _chat(model: str, micros: int, most: int = 6, *, spare: bool = False) -> Mod
             "parameters": Record(given),
         },
         Price("image", micros),
-        {"size": "1024*1024", "n": 1},
+        {"size": usual_size, "n": 1},
         route="chat",
     )
 
 
 def _text2image(model: str, micros: int) -> ModelSpec:
     given = {**_PICTURE, "n": Whole(1, 4)}
+    if model.startswith("wan2.2"):
+        given["size"] = _WAN_22_SIZE
     words = Record(
         {"prompt": Text(required=True, most=2_000), "negative_prompt": Text(most=500)}, required=True
     )
@@ -173,11 +192,11 @@ MODELS: tuple[ModelSpec, ...] = (
     _chat("qwen-image-edit", 45_000, 1),
     _chat("qwen-image-edit-plus", 30_000),
     _chat("qwen-image-edit-max", 75_000),
-    _chat("wan2.6-t2i", 30_000, 4),
+    _chat("wan2.6-t2i", 30_000, 4, size=_WAN_26_SIZE, usual_size="1280*1280"),
     _chat("wan2.6-image", 30_000, 5),
     _chat("wan2.7-image", 30_000, 12),
     _chat("wan2.7-image-pro", 75_000, 12),
-    _chat("z-image-turbo", 15_000, spare=True),
+    _chat("z-image-turbo", 15_000, spare=True, usual_size="1024*1536"),
     _text2image("wan2.2-t2i-flash", 30_000),
     _text2image("wan2.2-t2i-plus", 50_000),
     _text2image("wan2.5-t2i-preview", 30_000),

@@ -6,7 +6,7 @@ The FLUX 3 ones are newer than both: their fields come from resellers' pages and
 from __future__ import annotations
 
 from ..schema import Choice, Field, Flag, Link, Number, Text, Whole
-from ..shapes import Pixels, Steps
+from ..shapes import InBase64, Pixels, Steps
 from .flux3 import film_variants
 from .kinds import ModelSpec, Price
 
@@ -28,7 +28,7 @@ _FLUX_1: dict[str, Field] = {
 _SIDES: dict[str, Field] = {
     "width": Steps(256, 1440, 32),
     "height": Steps(256, 1440, 32),
-    "image_prompt": _FILE,
+    "image_prompt": InBase64(),
 }
 _FLUX_1_DEFAULTS = {"width": 1024, "height": 768, "output_format": "jpeg"}
 
@@ -102,7 +102,7 @@ MODELS: tuple[ModelSpec, ...] = (
             **_FLUX_1,
             "aspect_ratio": Pixels(":", 1, 99, steepest=21 / 9),
             "raw": Flag(),
-            "image_prompt": _FILE,
+            "image_prompt": InBase64(),
             "image_prompt_strength": Number(0, 1),
         },
         Price("image", 60_000),

@@ -13,6 +13,7 @@ from server.catalog.types import ProviderInfo
 from server.providers import faults
 from server.providers.calls import asked, is_url, micros_of_credits, submitted
 from server.providers.http import Answer, ProviderHttp, text_of
+from server.providers.inline import encoded
 from server.providers.mapping import native_parameters
 from server.providers.protocol import (
     Accepted,
@@ -23,6 +24,7 @@ from server.providers.protocol import (
     Finished,
     Job,
     Lost,
+    NotSent,
     Pending,
     Progress,
     ProviderRef,
@@ -41,6 +43,8 @@ _HOST = re.compile(r"api(?:\.([a-z]+)[0-9]*)?\.bfl\.ai")
 _RUNNING = frozenset({"Pending", "Reasoning", "Generating"})
 _MODERATED = frozenset({"Request Moderated", "Content Moderated"})
 _NOT_FOUND = "Task not found"
+_IMAGE_PROMPT = "image_prompt"
+"""A parameter that takes no URL, but the file itself in base64."""
 # A refusal of the request itself has no status of its own.
 _POLICY_WORDS = re.compile(r"\bmoderat(ed|ion)\b", re.IGNORECASE)
 
@@ -63,7 +67,15 @@ class BlackForestLabs:
 
     async def submit(self, job: Job) -> Submission:
         """Creates a task on the region's host. What it costs is in the answer, and nowhere later."""
-        answer = await submitted(self.http, self._name, f"v1/{job.provider_model.path}", _body(job))
+        body = _body(job)
+        if _sends_its_file(job):
+            if len(job.inputs) != len(job.request.input_file):
+                return NotSent(faults.unsupported(self._name))
+            try:
+                body[_IMAGE_PROMPT] = await encoded(job.inputs[0])
+            except OSError:
+                return NotSent(faults.unsupported(self._name))
+        answer = await submitted(self.http, self._name, f"v1/{job.provider_model.path}", body)
         if not isinstance(answer, Answer):
             return answer
         if not answer.ok:
@@ -150,10 +162,14 @@ def _host_of(url: str) -> re.Match[str] | None:
     return _HOST.fullmatch(urlsplit(url).hostname or "")
 
 
+def _sends_its_file(job: Job) -> bool:
+    return bool(job.request.input_file) and job.provider_model.fields["input_file"].to == f"@{_IMAGE_PROMPT}"
+
+
 def _body(job: Job) -> dict[str, object]:
     body = native_parameters(job.model, job.provider_model, job.request, job.outputs)
     fields = job.provider_model.fields
-    if "input_file" in fields and fields["input_file"].to.startswith("@"):
+    if "input_file" in fields and fields["input_file"].to == "@input_file":
         last = job.request.input_file_last_content
         frames = [*job.request.input_file, *([last] if last else [])]
         if frames:

@@ -1,8 +1,9 @@
-"""Files that travel inside of a call: base64 in an answer, and the parts of a form on the way there."""
+"""Files that travel inside of a call: base64 in both directions, and the parts of a form on the way there."""
 
 from __future__ import annotations
 
 import asyncio
+import base64
 import binascii
 from collections.abc import Mapping
 
@@ -21,6 +22,15 @@ async def decoded(text: object) -> bytes | None:
     if len(text) > _AT_ONCE_LETTERS:
         return await asyncio.to_thread(_decoded, text)
     return _decoded(text)
+
+
+async def encoded(file: InputFile) -> str:
+    """An input file in base64.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    return await asyncio.to_thread(lambda: base64.b64encode(file.path.read_bytes()).decode())
 
 
 def value_parts(parameters: Mapping[str, object]) -> list[FormPart]:

@@ -20,7 +20,7 @@ Shapes by provider, and what `ProviderModel.path` holds:
   video-synthesis"; "model" is a constant. Video models: "@input_file" and "@input_file_last_content" become
   input.media. Message models (multimodal-generation/generation): "@prompt" and "@input_file" become input.messages.
 * bfl: flat; path "flux-2-pro" stands below /v1/. Videos: "@input_file", "@input_file_last_content" become keyframes, and
-  the constant "mode" is then another one.
+  the constant "mode" is then another one. "@image_prompt" is the parameter image_prompt, with the file in base64.
 * byteplus: flat, "model" is a constant. path "images/generations": `prompt`, `image` as a list, so nothing is left to
   the adapter. path "contents/generations/tasks": "@prompt", "@input_file" and
   "@input_file_last_content" become `content`.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 from hypothesis import strategies as st
 
@@ -11,8 +11,26 @@ from babysea.generation.v1.generation_service_pb2 import CreateGenerationRequest
 from server.catalog import Extra, Model, load_catalog
 
 CATALOG = load_catalog()
-TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0"), min_size=1, max_size=40)
+PROMPT_MOST = 32_000
+"""Characters that the contract allows a prompt."""
+_SHORT = 40
+_CHARACTERS = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
+_PIECES = st.sampled_from(["a", "a red cube, ", "\u9577", "\U0001f9ca", "\U0001f9ca cube "])
+"""Of one, three and four bytes in UTF-8, and of one and two units in UTF-16."""
+TEXT = st.text(_CHARACTERS, min_size=1, max_size=_SHORT)
+"""Any short text."""
 URLS = st.sampled_from(["https://example.com/a.png", "https://8.8.8.8/b?c=d"])
+
+
+@st.composite
+def texts(draw: st.DrawFn, most: int) -> str:
+    """A text of at most so many characters: a short one, or rarely a long one, which is one piece again and again."""
+    if draw(st.sampled_from(("short", "short", "long"))) == "short":
+        return draw(st.text(_CHARACTERS, min_size=1, max_size=min(most, _SHORT)))
+    piece = draw(_PIECES | TEXT)
+    # Numbers alone would mostly be small ones.
+    length = draw(st.sampled_from((most, most // 3)) | st.integers(1, most))
+    return (piece * (length // len(piece) + 1))[:length]
 
 
 def extra_values(extra: Extra) -> st.SearchStrategy[Any]:
@@ -21,23 +39,36 @@ def extra_values(extra: Extra) -> st.SearchStrategy[Any]:
         return st.booleans()
     if extra.type == "enum":
         return st.sampled_from(extra.values)
-    if extra.type == "string":
-        return TEXT
-    assert extra.minimum is not None
     assert extra.maximum is not None
+    if extra.type == "string":
+        return texts(int(extra.maximum))
+    assert extra.minimum is not None
     if extra.type == "int":
         return st.integers(int(extra.minimum), int(extra.maximum)).map(float)
     return st.floats(extra.minimum, extra.maximum)
 
 
+class Allowed(NamedTuple):
+    """A request and its model, told in few words when it fails a test."""
+
+    model: Model
+    message: CreateGenerationRequest
+
+    def __repr__(self) -> str:
+        words = CreateGenerationRequest()
+        words.CopyFrom(self.message)
+        words.prompt = f"{words.prompt[:_SHORT]} ({len(words.prompt)} characters)"
+        return " ".join(str(words).split())[:2_000]
+
+
 @st.composite
-def allowed(draw: st.DrawFn) -> tuple[Model, CreateGenerationRequest]:
+def allowed(draw: st.DrawFn) -> Allowed:
     """A create call of any model that says only what the model's schema allows."""
     model = CATALOG.models[draw(st.sampled_from(sorted(CATALOG.models)))]
     message = CreateGenerationRequest(
         model_identifier=model.identifier,
         media=model.media_value,
-        prompt=draw(TEXT.filter(lambda text: bool(text.strip()))),
+        prompt=draw(texts(PROMPT_MOST).filter(lambda text: bool(text.strip()))),
         ratio=draw(st.sampled_from(("", *model.ratios))),
         output_format=draw(st.sampled_from(("", *model.formats))),
         output_number=draw(st.none() | st.integers(1, model.output_number_max)),
@@ -52,7 +83,7 @@ def allowed(draw: st.DrawFn) -> tuple[Model, CreateGenerationRequest]:
         value = draw(st.none() | extra_values(extra))
         if value is not None:
             message.extras.update({extra.name: value})
-    return model, message
+    return Allowed(model, message)
 
 
 Spoiled = tuple[CreateGenerationRequest, str]

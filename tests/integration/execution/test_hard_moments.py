@@ -30,8 +30,8 @@ from tests.integration.resilience.trouble import ended
 from tests.support.stack import Customer, Stack
 
 SYNCHRONOUS = "gpt/image-1.5"
-ALONE = "bfl/flux-1.1-pro"
-"""A model that one provider has."""
+ALONE = "ideogram/v3-turbo"
+"""A model that one provider has, Replicate."""
 SUCCEEDED, FAILED = generation_pb2.STATE_SUCCEEDED, generation_pb2.STATE_FAILED
 
 
@@ -54,7 +54,7 @@ def lists_and_answers_late(fakes: Fakes, job: str, seconds: float) -> Behaviour:
         made = datetime.now(UTC).isoformat()
         entry = {
             "id": job,
-            "model": "black-forest-labs/flux-1.1-pro",
+            "model": "ideogram-ai/ideogram-v3-turbo",
             "input": body["input"],
             "created_at": made,
         }

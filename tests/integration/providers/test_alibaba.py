@@ -28,7 +28,7 @@ from server.providers.protocol import (
     Unknown,
 )
 from tests.integration.providers.canned import closed_port, reply
-from tests.integration.providers.native import HTML, NO_USABLE_ANSWER, Provider, says, sent, silent
+from tests.integration.providers.native import HTML, NO_USABLE_ANSWER, Provider, catalog, says, sent, silent
 
 ALIBABA = Provider("alibabacloud", Alibaba, below="/api/v1")
 VIDEO, OLD_IMAGE, TASK_IMAGE, AT_ONCE = "wan/3.0-video", "wan/2.2-t2i", "wan/2.6-t2i", "qwen/image-2"
@@ -98,6 +98,38 @@ async def test_a_request_of_a_message_model_that_makes_tasks_is_the_sdks() -> No
     assert request.path == "/api/v1/services/aigc/image-generation/generation"
     assert request.headers["x-dashscope-async"] == "enable"
     assert request.body["input"] == {"messages": [{"role": "user", "content": [{"text": "a cube"}]}]}
+
+
+@pytest.mark.parametrize(
+    ("model", "sizes"),
+    [
+        (
+            TASK_IMAGE,
+            {
+                "1:1": "1280*1280",
+                "16:9": "1696*960",
+                "9:16": "960*1696",
+                "4:3": "1472*1104",
+                "3:4": "1104*1472",
+            },
+        ),
+        (
+            OLD_IMAGE,
+            {
+                "1:1": "1024*1024",
+                "16:9": "1280*720",
+                "9:16": "720*1280",
+                "4:3": "1152*864",
+                "3:4": "864*1152",
+            },
+        ),
+    ],
+)
+async def test_a_ratio_is_a_size_that_alibabas_page_names(model: str, sizes: dict[str, str]) -> None:
+    assert set(catalog().model(model).ratios) == set(sizes)
+    for ratio, size in sizes.items():
+        _, request = await ALIBABA.submitted(ALIBABA.job(model, ratio=ratio), CREATED)
+        assert request.body["parameters"]["size"] == size
 
 
 async def test_a_model_that_answers_at_once_is_done_with_its_pictures() -> None:

@@ -23,7 +23,7 @@ from server.providers.registry import Providers, open_providers
 from server.providers.serving import why_not
 from tests.integration.providers.outside import HandClock, serve_sandbox
 from tests.sdk.adapters import sandboxed
-from tests.support.requests import CATALOG, allowed
+from tests.support.requests import CATALOG, PROMPT_MOST, allowed
 
 REQUESTS = 1000
 _CHECK_ALONE = " [[refuse=unavailable]]"
@@ -42,7 +42,7 @@ class Asking:
 
     async def ask(self, model: Model, message: CreateGenerationRequest) -> None:
         """Says a request to every provider that can serve it."""
-        message.prompt += _CHECK_ALONE
+        message.prompt = message.prompt[: PROMPT_MOST - len(_CHECK_ALONE)] + _CHECK_ALONE
         request = normalise(CATALOG, message)
         files = tuple(InputFile(self._file, "image/png", 64, 64, url=url) for url in request.input_file)
         for provider in model.providers:
@@ -72,6 +72,24 @@ async def asking(url: str, file: Path) -> AsyncIterator[Asking]:
             yield Asking(providers, http, file)
         finally:
             await providers.aclose()
+
+
+async def test_the_longest_prompts_pass_the_strict_schema_wherever_they_are_sent(tmp_path: Path) -> None:
+    with serve_sandbox(HandClock()) as url:
+        async with asking(url, tmp_path) as asked:
+            for model in CATALOG.models.values():
+                for most in sorted({provider.prompt_max or PROMPT_MOST for provider in model.providers}):
+                    await asked.ask(model, _with_prompt_of(model, most))
+    assert set(asked.asked) == set(CATALOG.providers)
+
+
+def _with_prompt_of(model: Model, length: int) -> CreateGenerationRequest:
+    return CreateGenerationRequest(
+        model_identifier=model.identifier,
+        media=model.media_value,
+        prompt="x" * (length - len(_CHECK_ALONE)),
+        duration=model.durations[0] if model.durations else None,
+    )
 
 
 @pytest.mark.timeout(300)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 from pydantic import SecretStr
 
 from babysea.common.v1 import error_reason_pb2 as reasons
@@ -18,6 +21,7 @@ from server.providers.protocol import (
     Failed,
     FaultKind,
     Finished,
+    InputFile,
     Lost,
     NotSent,
     Pending,
@@ -31,7 +35,7 @@ from tests.integration.providers.canned import canned, closed_port, reply
 from tests.integration.providers.native import HTML, NO_USABLE_ANSWER, Provider, catalog, says, sent
 
 BFL = Provider("bfl", BlackForestLabs, scheme="", header="x-key")
-IMAGE, VIDEO = "bfl/flux-2-pro", "bfl/flux-3-video"
+IMAGE, VIDEO, ULTRA = "bfl/flux-2-pro", "bfl/flux-3-video", "bfl/flux-1.1-pro-ultra"
 REF = ProviderRef("bfl-1", {})
 FIRST, LAST = "https://8.8.8.8/first.png", "https://8.8.8.8/last.png"
 
@@ -67,6 +71,36 @@ async def test_a_video_without_pictures_is_made_from_text() -> None:
 async def test_pictures_become_the_keyframes_of_a_video(fields: dict[str, Any], frames: list[str]) -> None:
     _, request = await BFL.submitted(BFL.job(VIDEO, **fields), says({"id": "bfl-1"}))
     assert (request.body["mode"], request.body["keyframes"]) == ("i2v", frames)
+
+
+async def test_the_picture_of_an_image_prompt_goes_along_in_base64(tmp_path: Path) -> None:
+    path = tmp_path / "in.jpg"
+    Image.new("RGB", (64, 64), "red").save(path)
+    file = InputFile(path, "image/jpeg", 64, 64, url=FIRST)
+    job = replace(BFL.job(ULTRA, input_file=[FIRST]), inputs=(file,))
+    submission, request = await BFL.submitted(job, says({"id": "bfl-1"}))
+    assert isinstance(submission, Accepted)
+    assert request.path == "/v1/flux-pro-1.1-ultra"
+    assert base64.b64decode(request.body["image_prompt"], validate=True) == path.read_bytes()
+    assert FIRST not in str(request.body)
+
+
+async def test_without_a_picture_there_is_no_image_prompt() -> None:
+    _, request = await BFL.submitted(BFL.job(ULTRA), says({"id": "bfl-1"}))
+    assert "image_prompt" not in request.body
+
+
+async def test_a_picture_that_is_not_at_hand_is_not_sent_and_the_next_provider_may_be_asked(
+    tmp_path: Path,
+) -> None:
+    without = BFL.job(ULTRA, input_file=[FIRST])
+    gone = replace(without, inputs=(InputFile(tmp_path / "gone.png", "image/png", 64, 64, url=FIRST),))
+    async with BFL.answering(says({"id": "bfl-1"})) as (adapter, seen):
+        for job in (without, gone):
+            submission = await adapter.submit(job)
+            assert isinstance(submission, NotSent)
+            assert submission.fault.kind is FaultKind.UNSUPPORTED
+    assert seen == []
 
 
 async def test_a_callback_is_asked_for_with_the_attempts_own_secret() -> None:

@@ -47,9 +47,22 @@ async def test_a_text_to_image_request_is_the_sdks() -> None:
         "promptText": "a red cube",
         "ratio": "1920:1080",
         "referenceImages": [{"uri": PICTURE}],
-        "contentModeration": {"publicFigureThreshold": "auto"},
         "seed": 7,
     }
+
+
+@pytest.mark.parametrize("model", ["runway/gen-4-image", "runway/gen-4.5"])
+@pytest.mark.parametrize(
+    ("extras", "said"),
+    [({}, None), ({"moderation": False}, None), ({"moderation": True}, {"publicFigureThreshold": "auto"})],
+)
+async def test_nothing_is_said_of_moderation_unless_it_is_asked_for(
+    model: str, extras: dict[str, bool], said: dict[str, str] | None
+) -> None:
+    job = RUNWAY.job(model, extras=extras)
+    _, request = await RUNWAY.submitted(job, CREATED)
+    assert job.request.extras["moderation"] is bool(extras.get("moderation"))
+    assert request.body.get("contentModeration") == said
 
 
 async def test_a_text_to_video_request_is_the_sdks() -> None:

@@ -13,6 +13,7 @@ from typing import Any
 
 import httpcore
 import pytest
+from PIL import Image
 
 from server.providers.alibaba import Alibaba
 from server.providers.bfl import BlackForestLabs
@@ -31,6 +32,7 @@ from server.providers.protocol import (
     Failed,
     FaultKind,
     Finished,
+    InputFile,
     Job,
     Pending,
     ProviderRef,
@@ -100,7 +102,10 @@ async def test_every_model_of_the_catalog_is_served(
         files["input_file"] = ["https://8.8.8.8/input.png"]
         if part.says("input_file_last_content"):
             files["input_file_last_content"] = "https://8.8.8.8/last.png"
-    job = served(provider, model, **files)
+    picture = tmp_path / "in.png"
+    Image.new("RGB", (64, 64), "red").save(picture)
+    given = tuple(InputFile(picture, "image/png", 64, 64, url=url) for url in files.get("input_file", ()))
+    job = replace(served(provider, model, **files), inputs=given)
     # Who answers at once makes its caller wait for the sandbox's clock.
     await outside.knobs(provider, latency_ms=[0, 0] if job.provider_model.path == AT_ONCE else [400, 400])
     async with PROVIDERS[provider].at(outside.url) as adapter:

@@ -44,7 +44,36 @@ async def test_pictures_come_at_once_or_as_a_task(box: Sandbox) -> None:
     started = await box.http.post(PICTURE, json=_chat(model="wan2.6-t2i"), headers=ASYNC_HEADERS)
     box.clock.advance(10)
     task = await box.alibaba_task(started.json()["output"]["task_id"])
-    assert task["output"]["choices"][0]["message"]["content"][0]["image"].startswith("http")
+    picture = await box.http.get(task["output"]["choices"][0]["message"]["content"][0]["image"])
+    assert Image.open(io.BytesIO(picture.content)).size == (1280, 1280)
+
+
+@pytest.mark.parametrize(
+    ("size", "status"),
+    [
+        ("1280*1280", 200),
+        ("1440*1440", 200),
+        ("960*1696", 200),
+        ("960*1690", 400),
+        ("1024*1024", 400),
+        ("1280*720", 400),
+        ("1456*1440", 400),
+        ("640*2880", 400),
+    ],
+)
+async def test_wan_2_6_makes_pictures_within_its_own_pixels_only(
+    box: Sandbox, size: str, status: int
+) -> None:
+    answer = await box.http.post(PICTURE, json=_chat(model="wan2.6-t2i", size=size), headers=ASYNC_HEADERS)
+    assert answer.status_code == status
+    assert answer.json().get("code") == (None if status == 200 else "InvalidParameter")
+
+
+@pytest.mark.parametrize(("size", "status"), [("512*1440", 200), ("1440*500", 400), ("1696*960", 400)])
+async def test_wan_2_2_limits_each_side_of_a_picture(box: Sandbox, size: str, status: int) -> None:
+    body = {"model": "wan2.2-t2i-flash", "input": {"prompt": "x"}, "parameters": {"size": size}}
+    answer = await box.http.post(OLD_PICTURE, json=body, headers=ASYNC_HEADERS)
+    assert answer.status_code == status
 
 
 async def test_an_old_picture_task_names_each_result(box: Sandbox) -> None:
@@ -59,6 +88,12 @@ async def test_an_old_picture_task_names_each_result(box: Sandbox) -> None:
         (False, True),
     ]
     assert output["task_metrics"] == {"TOTAL": 4, "SUCCEEDED": 2, "FAILED": 2}
+
+
+async def test_pictures_of_messages_have_a_quarter_of_a_megapixel_at_least(box: Sandbox) -> None:
+    small = await box.http.post(CHAT, json=_chat(size="500*500"), headers=BEARER)
+    assert (small.status_code, small.json()["code"]) == (400, "InvalidParameter")
+    assert "size" in small.json()["message"]
 
 
 async def test_tasks_need_the_async_header_and_direct_calls_must_not_have_it(box: Sandbox) -> None:

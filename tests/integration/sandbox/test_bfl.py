@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import io
 
 import pytest
@@ -84,6 +85,20 @@ async def test_fields_of_other_models_are_refused_and_named(
     refused = await box.http.post(f"/v1/{model}", json=body, headers=BFL_HEADERS)
     assert refused.status_code == 422
     assert [detail["loc"] for detail in refused.json()["detail"]] == [["body", field]]
+
+
+@pytest.mark.parametrize("model", ["flux-pro-1.1", "flux-pro-1.1-ultra"])
+async def test_an_image_prompt_is_a_picture_in_base64_and_no_url(box: Sandbox, model: str) -> None:
+    content = io.BytesIO()
+    Image.new("RGB", (64, 64), "red").save(content, "PNG")
+    picture = base64.b64encode(content.getvalue()).decode()
+    await _submit(box, model, image_prompt=picture)
+    words = base64.b64encode(b"https://example.com/a.png").decode()
+    for other in ("https://example.com/a.png", f"data:image/png;base64,{picture}", words, "", 5):
+        body = {"prompt": "x", "image_prompt": other}
+        refused = await box.http.post(f"/v1/{model}", json=body, headers=BFL_HEADERS)
+        assert refused.status_code == 422
+        assert [detail["loc"] for detail in refused.json()["detail"]] == [["body", "image_prompt"]]
 
 
 async def test_refusals_have_bfls_statuses(box: Sandbox) -> None:

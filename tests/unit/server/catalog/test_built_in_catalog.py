@@ -33,6 +33,25 @@ def test_published_schema_of_flux_pro_holds(catalog: Catalog) -> None:
     assert model.output_number_max == 1
     published = {"enhance_prompt", "guidance_scale", "moderation", "num_inference_steps", "output_quality"}
     assert published <= {extra.name for extra in model.extras}
+    assert model.provider_ids == ("replicate", "fal")
+
+
+def test_fal_makes_flux_pro_without_a_picture_or_webp_and_for_no_more_than_one_megapixel(
+    catalog: Catalog,
+) -> None:
+    model = catalog.model("bfl/flux-1.1-pro")
+    fal = model.provider("fal")
+    assert (fal.formats, fal.says("input_file")) == (("png", "jpg"), False)
+    sizes = [fal.fields["ratio"].native(ratio) for ratio in model.ratios]
+    named = ("portrait_4_3", "landscape_4_3", "portrait_16_9", "landscape_16_9")
+    assert [size for size in sizes if size not in named] == [{"width": 992, "height": 992}]
+
+
+def test_moderation_is_off_by_default_in_every_model_that_has_it(catalog: Catalog) -> None:
+    fields = {model.identifier: model.extra_named("moderation") for model in catalog.models.values()}
+    defaults = {name: field.default for name, field in fields.items() if field is not None}
+    assert {"runway/gen-4-image", "runway/gen-4.5", "bfl/flux-2-pro"} <= set(defaults)
+    assert set(defaults.values()) == {False}
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,27 @@ def test_a_prompt_is_counted_in_utf_16_units() -> None:
     assert why_not(_provider(prompt_max=12), _request(prompt="a red cube \U0001f9ca")) is not None
 
 
+@pytest.mark.parametrize(
+    ("model", "most"),
+    [("wan/2.2-t2i", 2_000), ("wan/2.7-t2v", 5_000), ("wan/3.0-video", 5_000)],
+)
+def test_a_prompt_that_is_too_long_for_alibaba_goes_to_the_others(model: str, most: int) -> None:
+    found = _CATALOG.model(model)
+    alibaba, replicate = found.provider("alibabacloud"), found.provider("replicate")
+    message = CreateGenerationRequest(
+        model_identifier=model,
+        media=found.media_value,
+        prompt="x" * most,
+        duration=found.durations[0] if found.durations else None,
+        generate_audio=True if found.audio else None,
+    )
+    longest = normalise(_CATALOG, message)
+    longer = replace(longest, prompt=longest.prompt + "x")
+    assert why_not(alibaba, longest) is None
+    assert why_not(alibaba, longer) == "This provider takes a shorter prompt only."
+    assert why_not(replicate, longer) is None
+
+
 def test_one_provider_of_the_order_that_serves_it_is_enough() -> None:
     cannot = replace(_provider(durations=(99.0,)), provider_id="fal")
     can = replace(_provider(), provider_id="replicate")

@@ -17,7 +17,7 @@ from server.generation.request import normalise
 from server.routing.planning import plan_order, resident_order
 from server.routing.servicer import RoutingServicer
 
-BOTH, ONE = "bfl/flux-schnell", "bfl/flux-1.1-pro"
+BOTH, ONE, PUBLISHED = "bfl/flux-schnell", "ideogram/v3-turbo", "bfl/flux-1.1-pro"
 EXPLICIT, STATIC = pb.ORDER_SOURCE_EXPLICIT, pb.ORDER_SOURCE_STATIC
 
 
@@ -36,6 +36,9 @@ def catalog() -> Catalog:
         (BOTH, "fal, replicate", ("fal", "replicate"), EXPLICIT),
         (BOTH, "fal,replicate", ("fal", "replicate"), EXPLICIT),
         (BOTH, "fal", ("fal",), EXPLICIT),
+        (PUBLISHED, "", ("replicate", "fal"), STATIC),
+        (PUBLISHED, "replicate, fal", ("replicate", "fal"), EXPLICIT),
+        (PUBLISHED, "fal, replicate", ("fal", "replicate"), EXPLICIT),
         (ONE, "", ("replicate",), STATIC),
         (ONE, "fastest", ("replicate",), STATIC),
         (ONE, "replicate", ("replicate",), EXPLICIT),
