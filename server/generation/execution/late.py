@@ -95,8 +95,8 @@ class LateSuccesses(Repeating):
             case Lost():
                 await self._again(look, answered=True, pause=None)
             case _:
-                believed = look.looks + 1 >= _LOOKS
-                await self._again(look, answered=True, pause=None if believed else _SECOND_LOOK_SECONDS)
+                enough = look.looks + 1 >= _LOOKS
+                await self._again(look, answered=True, pause=None if enough else _SECOND_LOOK_SECONDS)
 
     async def _again(self, look: LateLook, *, answered: bool, pause: float | None) -> None:
         if look.age_seconds > _LONGEST_SECONDS:
