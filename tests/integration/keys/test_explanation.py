@@ -50,7 +50,7 @@ async def _cases(live: Live, clock: FixedClock) -> dict[str, Case]:
     await live.keys.RevokeKey(
         pb.RevokeKeyRequest(account_id=str(account), key_id=revoked.key.key_id), metadata=live.operator
     )
-    expired = await live.new_key(account, expires_at=clock.at + timedelta(seconds=1))
+    expired = await live.new_key(account, expires_at=clock.at + timedelta(minutes=30))
     rotated = await live.new_key(account)
     await rotate(live, rotated.key, 1)
     walled = await live.new_key(account, allowlist=["203.0.113.0/24"])
