@@ -3,7 +3,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-WORKERS ?= 2
+# One more than the cores that CI has: many tests wait for other processes.
+WORKERS ?= 3
 
 # One stamp per lock: a target installs only what it runs, and again only when its locks change.
 RUN := $(VENV)/.run.stamp
