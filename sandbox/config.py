@@ -8,6 +8,9 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+KEEP_ALIVE_SECONDS = 75
+"""How long a quiet connection stays open, as at real providers: a client that sends on one being closed gets no answer."""
+
 
 @dataclass(frozen=True)
 class SandboxConfig:

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 import uvicorn
 
 from .app import create_app
-from .config import SandboxConfig
+from .config import KEEP_ALIVE_SECONDS, SandboxConfig
 
 
 class PortTakenError(RuntimeError):
@@ -30,6 +30,7 @@ def run(host: str = "127.0.0.1", port: int = 0, config: SandboxConfig | None = N
             access_log=False,
             log_level="warning",
             ws="none",
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=2,
         )
     )

@@ -19,7 +19,7 @@ from pydantic import SecretStr
 from babysea.generation.v1 import generation_pb2, generation_service_pb2, generation_service_pb2_grpc
 from kit.ids import uuid7
 from sandbox.app import create_app
-from sandbox.config import SandboxConfig
+from sandbox.config import KEEP_ALIVE_SECONDS, SandboxConfig
 from server.generation.execution.executor import Executor
 from server.keys.creation import create_key
 from server.runtime.lifecycle import RunningServer, serve
@@ -39,7 +39,13 @@ def running_sandbox() -> Iterator[str]:
     listener.bind(("127.0.0.1", 0))
     config = SandboxConfig(image_latency_ms=(50, 150), video_latency_ms=(150, 300))
     server = uvicorn.Server(
-        uvicorn.Config(create_app(config), access_log=False, log_level="warning", ws="none")
+        uvicorn.Config(
+            create_app(config),
+            access_log=False,
+            log_level="warning",
+            ws="none",
+            timeout_keep_alive=KEEP_ALIVE_SECONDS,
+        )
     )
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()

@@ -22,6 +22,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from kit.ids import uuid7
+from sandbox.config import KEEP_ALIVE_SECONDS
 
 Behaviour = Callable[[dict[str, Any]], Awaitable[Response | None]]
 """What a submit is answered with; None cuts the connection without an answer."""
@@ -222,6 +223,7 @@ async def serving_fakes() -> AsyncIterator[Fakes]:
         log_level="critical",
         access_log=False,
         ws="none",
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=1,
     )
     server = uvicorn.Server(config)

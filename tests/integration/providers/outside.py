@@ -17,7 +17,7 @@ from babysea.generation.v1.generation_service_pb2 import CreateGenerationRequest
 from kit.ids import uuid7
 from kit.settings import Settings
 from sandbox.app import create_app
-from sandbox.config import SandboxConfig
+from sandbox.config import KEEP_ALIVE_SECONDS, SandboxConfig
 from server.catalog import Catalog
 from server.generation.request import normalise
 from server.providers.protocol import Adapter, Job
@@ -67,6 +67,7 @@ def serve_sandbox(clock: HandClock) -> Iterator[str]:
         # It would be the machine's, which the hand's time contradicts.
         date_header=False,
         ws="none",
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
