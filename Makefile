@@ -25,10 +25,10 @@ setup: $(RUN) $(TEST) $(DEV) ## Create .venv with everything for development, fr
 demo: $(RUN) ## Run the main job: images and videos in two regions, paid for and traced
 	$(BIN)/babysea demo
 
-test: $(TEST) ## Run every test that needs no extra install (under 10 minutes on 2 cores)
+test: $(TEST) ## Run every test that needs no extra install (about 10 minutes on 2 cores)
 	$(BIN)/python -m pytest -n $(WORKERS)
 
-test-providers: $(TEST) ## Every inference provider against the sandbox (about 5 minutes on 2 cores)
+test-providers: $(TEST) ## Every inference provider against the sandbox (about 3 minutes on 2 cores)
 	$(BIN)/python -m pytest -n $(WORKERS) -m "providers and not slow" tests/integration
 
 faults: $(TEST) ## Kill server and worker at every fault point, then run the slow tests (about 20 minutes)
