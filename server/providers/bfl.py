@@ -139,7 +139,9 @@ class BlackForestLabs:
 
     def _in_region(self, url: object) -> object:
         # The global host may answer from anywhere, so a region's task is not asked for there: as if no URL were named.
-        here, there = _host_of(self.http.base_url), _host_of(url) if isinstance(url, str) else None
+        if not isinstance(url, str) or not self.http.is_ours(url):
+            return url
+        here, there = _host_of(self.http.base_url), _host_of(url)
         return None if here and here[1] and there and not there[1] else url
 
     def _is_pollable(self, url: str) -> bool:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, text
+from sqlalchemy import Row, TextClause, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from server.generation import store as reading
@@ -131,11 +131,16 @@ async def begin_attempt(
         "provider": provider,
         "postponed": list(postponed),
     }
+    word = await _word_of(engine, _BEGIN, values)
+    return word == "begun"
+
+
+async def _word_of(engine: AsyncEngine, query: TextClause, values: Mapping[str, object]) -> str:
     async with statement(engine) as connection:
-        word = (await connection.execute(_BEGIN, values)).scalar_one()
+        word = str((await connection.execute(query, values)).scalar_one())
     if word == "stale":
         raise JobLost
-    return bool(word == "begun")
+    return word
 
 
 async def record_attempt(
@@ -170,10 +175,7 @@ async def record_attempt(
         "cost": cost,
         "run_millis": run_millis,
     }
-    async with statement(engine) as connection:
-        word = (await connection.execute(_RECORD, values)).scalar_one()
-    if word == "stale":
-        raise JobLost
+    await _word_of(engine, _RECORD, values)
 
 
 async def give_up_attempt(
@@ -202,11 +204,8 @@ async def give_up_attempt(
         "kind": kind,
         "cost": cost,
     }
-    async with statement(engine) as connection:
-        word = (await connection.execute(_GIVE_UP, values)).scalar_one()
-    if word == "stale":
-        raise JobLost
-    return bool(word != "known")
+    word = await _word_of(engine, _GIVE_UP, values)
+    return word != "known"
 
 
 async def record_acceptance(

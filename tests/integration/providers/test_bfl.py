@@ -140,6 +140,7 @@ async def test_a_submit_without_a_usable_answer_is_unknown(answer: bytes) -> Non
         "http://127.0.0.1:1/v1/get_result?id=bfl-1",
         "http://169.254.169.254/latest/meta-data",
         "//evil.example/x",
+        "http://[",
         "/v1/get_result?id=bfl-1",
         "",
         5,
